@@ -1,0 +1,124 @@
+"""A split as uint8 on a device, handed out a whole batch at a time, normalised and augmented."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from course_utils.data import MEAN, STD, Split
+from course_utils.machine import Machine
+
+SIZE = 32
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is drawn anew for every image of every training batch.
+
+    `flip`: None, "random" (each image with probability 1/2) or "half" (exactly half of each batch, as in 2015);
+    `crop`: pixels of reflected border around the image before a 32x32 crop; `cutout`: side of the square set to zero.
+    """
+
+    flip: str | None = None
+    crop: int = 0
+    cutout: int = 0
+
+    def __post_init__(self) -> None:
+        if self.flip not in (None, "random", "half"):
+            raise ValueError(f"flip {self.flip!r} is unknown: choose None, 'random' or 'half'")
+        for name, value in (("crop", self.crop), ("cutout", self.cutout)):
+            if not 0 <= value < SIZE:
+                raise ValueError(f"{name} of {value} pixels is not between 0 and {SIZE - 1}")
+
+
+class Batches:
+    """Batches of `split`, ready for a network.
+
+    With an `augmentation` it is training data: every epoch has its own order and its own draws, which depend on `seed`
+    and the epoch's number alone, and a last batch that is not full is dropped. Without, images come in order, all.
+
+    Yields images (B, 3, 32, 32), floating point, normalised with `mean` and `std` of the pixel values over 255 if the
+    split holds uint8 and as they are otherwise, and labels (B,) int64.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        batch_size: int,
+        machine: Machine,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+        mean: tuple[float, float, float] = MEAN,
+        std: tuple[float, float, float] = STD,
+    ) -> None:
+        images = split.images
+        if images.ndim != 4 or images.shape[1:] != (3, SIZE, SIZE):
+            raise ValueError(f"images of shape {images.shape}: expected (N, 3, {SIZE}, {SIZE})")
+        if not 1 <= batch_size <= len(images):
+            raise ValueError(f"a batch size of {batch_size} for {len(images)} images: choose 1 to {len(images)}")
+        self.batch_size, self.machine, self.augmentation, self.seed = batch_size, machine, augmentation, seed
+        # Pixel after pixel, three values each: what a crop copies then lies together, and batches are channels last.
+        self.pixels = torch.from_numpy(np.array(images.transpose(0, 2, 3, 1), order="C")).to(machine.device).view(-1, 3)
+        self.labels = torch.from_numpy(np.array(split.labels)).to(machine.device)
+        self.scale, self.shift = None, None
+        if images.dtype == np.uint8:
+            std_255 = 255 * torch.tensor(std, device=machine.device)
+            self.scale, self.shift = 1 / std_255, -255 * torch.tensor(mean, device=machine.device) / std_255
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        full, rest = divmod(len(self.labels), self.batch_size)
+        return full + bool(rest and not self.augmentation)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return self.epoch(0)
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of epoch `number`, counted from 0."""
+        device = self.machine.device
+        generator = torch.Generator(device).manual_seed((self.seed << 20) + number)
+        order = torch.arange(len(self.labels), device=device)
+        if self.augmentation:
+            order = torch.randperm(len(order), generator=generator, device=device)
+        for indices in order.split(self.batch_size)[: len(self)]:
+            yield self._images(indices, generator), self.labels[indices]
+
+    def _images(self, indices: Tensor, generator: torch.Generator) -> Tensor:
+        count, device = len(indices), indices.device
+        rows = columns = torch.arange(SIZE, device=device).expand(count, SIZE)
+        augmentation = self.augmentation or Augmentation()
+        if augmentation.crop:
+            rows, columns = (shifted(axis, augmentation.crop, generator) for axis in (rows, columns))
+        if augmentation.flip:
+            flipped = which_flip(count, augmentation.flip, generator)
+            columns = torch.where(flipped[:, None], columns.flip(1), columns)
+        addresses = (indices[:, None, None] * SIZE + rows[:, :, None]) * SIZE + columns[:, None, :]
+        images = self.pixels.index_select(0, addresses.reshape(-1)).view(count, SIZE, SIZE, 3)
+        images = images.float() if self.scale is None else images * self.scale + self.shift
+        if augmentation.cutout:
+            images *= ~square(count, augmentation.cutout, generator)[..., None]
+        return images.permute(0, 3, 1, 2)  # channels last in memory
+
+
+def shifted(axis: Tensor, border: int, generator: torch.Generator) -> Tensor:
+    """(B, 32) pixel positions moved by up to `border` per image and reflected at the edges: a crop after padding."""
+    offset = torch.randint(-border, border + 1, (len(axis), 1), generator=generator, device=axis.device)
+    return (SIZE - 1) - ((SIZE - 1) - (axis + offset).abs()).abs()
+
+
+def which_flip(count: int, how: str, generator: torch.Generator) -> Tensor:
+    """(count,) True where the image is mirrored: independent coin tosses, or exactly half of the batch."""
+    draws = torch.rand(count, generator=generator, device=generator.device)
+    return draws < 0.5 if how == "random" else draws.argsort() < count // 2
+
+
+def square(count: int, side: int, generator: torch.Generator) -> Tensor:
+    """(count, 32, 32) True inside a square of `side` pixels, wholly within the image, at a random place per image."""
+    corner = torch.randint(0, SIZE - side + 1, (2, count, 1), generator=generator, device=generator.device)
+    axis = torch.arange(SIZE, device=generator.device)
+    down, across = (axis >= corner) & (axis < corner + side)
+    return down[:, :, None] & across[:, None, :]

@@ -1,0 +1,122 @@
+"""A run as data: what was trained on what, where, with which curve and result. One JSON file per run.
+
+Schema ``course-run/1``; the fields are those of `Run`. Accuracies are fractions, losses nats per image, times seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import statistics
+import tempfile
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+SCHEMA = "course-run/1"
+# 97.5% quantiles of Student's t for 1, 2, ... degrees of freedom; beyond the table the normal's.
+STUDENT_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
+             2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042)
+
+
+class LedgerError(Exception):
+    """A run record that cannot be read or must not be kept."""
+
+
+@dataclass
+class Run:
+    """The record of one training run.
+
+    recipe    every field of `training.Recipe`, precision resolved
+    model     name, parameters, flops (one forward image, a multiply-add is 2), layers (the module as text)
+    data      name ("CIFAR-10" or "SYNTHETIC"), fingerprint, classes, images in train, held_out and test
+    hardware  device, gpu, processor, cores, threads, precision
+    versions  python, torch, system
+    curve     per epoch: epoch (from 1), loss and accuracy on the batches trained on, held_out_loss and
+              held_out_accuracy (None if nothing is held out), rate (learning rate at its end), seconds (training
+              alone), wall_seconds (with evaluation, report and checkpoint of this epoch)
+    result    at the end: on ("test" or "held_out"), loss, accuracy, accuracy_with_views (None without test-time
+              views), confusion (rows true, columns predicted), mistakes (the most confident ones: index, label,
+              predicted, confidence)
+    seconds   training and wall, summed over the epochs; wall includes the scoring at the end
+    """
+
+    recipe: dict[str, Any]
+    model: dict[str, Any]
+    data: dict[str, Any]
+    hardware: dict[str, Any]
+    versions: dict[str, str]
+    started: str
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    result: dict[str, Any] | None = None
+    seconds: dict[str, float] = field(default_factory=lambda: {"training": 0.0, "wall": 0.0})
+    finished: bool = False
+    schema: str = SCHEMA
+
+    def save(self, path: str | Path) -> Path:
+        """Write the record as JSON, whole or not at all."""
+        text = json.dumps(asdict(self), indent=1, allow_nan=False) + "\n"
+        return write_atomically(path, text.encode())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Run:
+        """Read a record; LedgerError if it isn't one."""
+        try:
+            record = json.loads(Path(path).read_text())
+        except (OSError, ValueError) as error:
+            raise LedgerError(f"{path}: not a readable run record ({error}); record the run again") from None
+        names = {f.name for f in fields(cls)}
+        if not isinstance(record, dict) or record.get("schema") != SCHEMA or set(record) != names:
+            raise LedgerError(f"{path}: not a run record of schema {SCHEMA}; record the run again")
+        return cls(**record)
+
+
+def write_atomically(path: str | Path, content: bytes) -> Path:
+    """Write a file so that a reader, or a kill at any moment, sees the old content or the new, never a part."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def load_results(folder: str | Path) -> dict[str, Run]:
+    """The recorded runs in `folder` by file stem, in order of name. Only finished runs on CIFAR-10 may stand there."""
+    runs = {path.stem: Run.load(path) for path in sorted(Path(folder).glob("*.json"))}
+    for name, run in runs.items():
+        if run.data["name"] != "CIFAR-10" or not run.finished:
+            raise LedgerError(f"{name}: a result must be a finished run on CIFAR-10; this is {run.data['name']}, "
+                              f"{'finished' if run.finished else 'unfinished'}; take it out of {folder}")
+    return runs
+
+
+def mean_interval(values: list[float]) -> tuple[float, float]:
+    """Mean and half-width of its 95% interval (Student's t); the half-width of a single value is nan."""
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return mean, math.nan
+    degrees = len(values) - 1
+    t = STUDENT_T[degrees - 1] if degrees <= len(STUDENT_T) else 1.960
+    return mean, t * statistics.stdev(values) / math.sqrt(len(values))
+
+
+def results_table(runs: list[Run]) -> str:
+    """Runs as a Markdown table: what, how long, where, and the accuracy with what it was measured on."""
+    rows = ["| run | data | epochs | accuracy | on | parameters | training | hardware |",
+            "|---|---|--:|--:|---|--:|--:|---|"]
+    for run in runs:
+        result = run.result or {"accuracy": math.nan, "on": "unfinished"}
+        rows.append(f"| {run.recipe['name']} | {run.data['name']} | {run.recipe['epochs']} | "
+                    f"{result['accuracy']:.2%} | {result['on']} | {run.model['parameters'] / 1e6:.2f} M | "
+                    f"{run.seconds['training'] / 60:.1f} min | {run.hardware['gpu'] or run.hardware['processor']}, "
+                    f"{run.hardware['threads']} threads, {run.hardware['precision']} |")
+    return "\n".join(rows)

@@ -1,0 +1,122 @@
+"""What this machine is and how to use it: device, precision, memory format, allocator, time estimates."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how a network is run; `precision` is that of autocast, parameters stay in float32."""
+
+    device: torch.device
+    precision: torch.dtype
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """Channels last wherever low precision is used: the fast kernels want it."""
+        return torch.contiguous_format if self.precision == torch.float32 else torch.channels_last
+
+    def autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)
+
+
+def this_machine(device: str | None = None, precision: str | None = None) -> Machine:
+    """The machine at hand: a GPU if there is one, and the precision that is fastest on it.
+
+    Raises ValueError for an unknown device or precision.
+    """
+    if precision not in (None, *PRECISIONS):
+        raise ValueError(f"precision {precision!r} is unknown: choose from {', '.join(PRECISIONS)}")
+    try:
+        chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device {device!r} cannot be used here: {str(error).splitlines()[0]}") from None
+    return Machine(chosen, PRECISIONS[precision] if precision else fastest_precision(chosen))
+
+
+def fastest_precision(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it, else float16 on a GPU and float32 on a processor."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float16
+    return torch.bfloat16 if processor_flags() & {"amx_bf16", "avx512_bf16"} else torch.float32
+
+
+@cache
+def processor_flags() -> frozenset[str]:
+    """Instruction sets of the processor as Linux names them; empty on other systems."""
+    return frozenset(_processor_field("flags").split())
+
+
+def _processor_field(name: str) -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
+
+
+@cache
+def keep_freed_memory() -> bool:
+    """Ask glibc to keep freed memory for the next step instead of returning it to the system.
+
+    The activations of one step are freed at its end and wanted again a moment later; fetching the same pages anew
+    from the kernel costs up to a third of a step. Returns whether the C library understood.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
+    mallopt = ctypes.CDLL(None).mallopt
+    return bool(mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def seconds_per_call(function: Callable[[], object], calls: int = 5, warmup: int = 1) -> float:
+    """Median seconds of one call, after `warmup` calls that don't count."""
+    seconds = []
+    for _ in range(warmup + calls):
+        start = time.perf_counter()
+        function()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds[warmup:])
+
+
+def peak_memory_mb() -> float:
+    """The most memory this process has held so far, in MB (10^6 bytes)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def hardware(machine: Machine) -> dict[str, Any]:
+    """What a run record says of the hardware: processor, cores in use, GPU, precision."""
+    flags = sorted(processor_flags() & {"amx_bf16", "avx512_bf16", "avx512f", "avx2"})
+    return {
+        "device": machine.device.type,
+        "gpu": torch.cuda.get_device_name(machine.device) if machine.device.type == "cuda" else None,
+        "processor": _processor_field("model name") or platform.processor() or platform.machine(),
+        "processor_flags": flags,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "precision": str(machine.precision).removeprefix("torch."),
+    }
+
+
+def versions() -> dict[str, str]:
+    return {"python": platform.python_version(), "torch": torch.__version__, "system": platform.system()}

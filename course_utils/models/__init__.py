@@ -1,0 +1,11 @@
+"""The networks of the course, one short file each, and `MODELS` that names them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from course_utils.models.vgg import VGG
+
+MODELS: dict[str, Callable[..., nn.Module]] = {"vgg": VGG}

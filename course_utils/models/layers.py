@@ -1,0 +1,32 @@
+"""Layers that several networks share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Dropout(nn.Module):
+    """Zero each activation with probability `p` and scale up the rest, like `nn.Dropout`.
+
+    On a processor `nn.Dropout` draws one random number per activation on a single core, which takes a quarter of a
+    training step of VGG. Here one 64-bit draw decides for eight activations, a byte each, so `p` is rounded to 1/256.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        if not 0 <= p < 1:
+            raise ValueError(f"dropout probability {p} is not in [0, 1)")
+        self.dropped = round(p * 256)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.dropped == 0:
+            return x
+        draws = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(-(2**63), None)
+        keep = draws.view(torch.uint8)[: x.numel()] >= self.dropped
+        mask = torch.empty_like(x, requires_grad=False)
+        mask.as_strided((x.numel(),), (1,)).copy_(keep).mul_(256 / (256 - self.dropped))
+        return x * mask
+
+    def extra_repr(self) -> str:
+        return f"p={self.dropped / 256:.3g}"

@@ -1,0 +1,40 @@
+"""Learning rate as a function of progress.
+
+A schedule is a tuple of knots ``(epoch, learning rate)`` in order of epoch; between knots the rate is linear,
+before the first and after the last it is constant. Two knots at the same epoch make a drop. Being plain data, a schedule is stored
+in the run record as it is.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+Knots = tuple[tuple[float, float], ...]
+
+
+def rate_at(knots: Knots, epoch: float) -> float:
+    """The learning rate after `epoch` epochs (a fraction within an epoch); at a drop, the rate after it."""
+    right = bisect_right(knots, epoch, key=lambda knot: knot[0])
+    if right == 0:
+        return knots[0][1]
+    if right == len(knots):
+        return knots[-1][1]
+    (start, low), (end, high) = knots[right - 1], knots[right]
+    return low + (high - low) * (epoch - start) / (end - start)
+
+
+def constant(rate: float) -> Knots:
+    return ((0.0, rate),)
+
+
+def step_drops(rate: float, factor: float, every: int, epochs: int) -> Knots:
+    """Multiply the rate by `factor` each `every` epochs (2015: rate 1, factor 1/2, every 25 of 300 epochs)."""
+    knots = [(0.0, rate)]
+    for epoch in range(every, epochs, every):
+        knots += [(float(epoch), knots[-1][1]), (float(epoch), knots[-1][1] * factor)]
+    return tuple(knots)
+
+
+def triangle(peak: float, peak_epoch: float, epochs: float, start: float = 0.0, end: float = 0.0) -> Knots:
+    """Up from `start` to `peak` at `peak_epoch`, then down to `end` (slanted when the peak is not in the middle)."""
+    return ((0.0, start), (float(peak_epoch), peak), (float(epochs), end))

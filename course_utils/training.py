@@ -1,0 +1,263 @@
+"""Training a network from an explicit recipe: `fit`, `evaluate`, checkpoints. Lesson 2 builds this loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_utils import anatomy, data, schedules
+from course_utils.batches import Augmentation, Batches
+from course_utils.checkpoints import resume, save_checkpoint
+from course_utils.ledger import Run
+from course_utils.machine import Machine, hardware, keep_freed_memory, this_machine, versions
+
+EVALUATION_BATCH = 500
+LISTED_MISTAKES = 24
+
+
+class Diverged(Exception):
+    """The loss is no longer a number."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a training run besides the network and the data; plain values, stored in the record.
+
+    `schedule` holds (epoch, learning rate) knots; `dampening` scales the gradient's share in the momentum buffer by
+    1 - dampening; `flip`, `crop` and `cutout` are those of `Augmentation`; `colour` is "rgb" or "yuv" (the
+    preprocessing of 2015); `held_out` images of train are kept for the curves (0: a final run on all of train);
+    `precision` None leaves the choice to the machine.
+    """
+
+    name: str
+    epochs: int
+    schedule: schedules.Knots
+    batch_size: int = 128
+    momentum: float = 0.9
+    dampening: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.0
+    flip: str | None = "random"
+    crop: int = 0
+    cutout: int = 0
+    colour: str = "rgb"
+    held_out: int = 5000
+    precision: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise ValueError(f"{self.epochs} epochs: a run needs at least 1")
+        if self.colour not in ("rgb", "yuv"):
+            raise ValueError(f"colour {self.colour!r} is unknown: choose 'rgb' or 'yuv'")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label smoothing {self.label_smoothing} is not in [0, 1)")
+
+    @property
+    def augmentation(self) -> Augmentation:
+        return Augmentation(self.flip, self.crop, self.cutout)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a network on a whole split: logits (N, classes) float32 and labels (N,), both on the processor."""
+
+    logits: Tensor
+    labels: Tensor
+
+    @property
+    def loss(self) -> float:
+        return F.cross_entropy(self.logits, self.labels).item()
+
+    @property
+    def predictions(self) -> Tensor:
+        return self.logits.argmax(1)
+
+    @property
+    def accuracy(self) -> float:
+        return (self.predictions == self.labels).double().mean().item()
+
+    @property
+    def confusion(self) -> Tensor:
+        """(classes, classes) counts; row: true class, column: predicted class."""
+        classes = self.logits.shape[1]
+        return torch.bincount(self.labels * classes + self.predictions, minlength=classes**2).view(classes, classes)
+
+    def mistakes(self, count: int = LISTED_MISTAKES) -> list[dict[str, Any]]:
+        """The wrong answers given with the most confidence (softmax probability), worst first."""
+        confidence, predicted = self.logits.softmax(1).max(1)
+        wrong = (predicted != self.labels).nonzero().squeeze(1)
+        worst = wrong[confidence[wrong].argsort(descending=True, stable=True)][:count].tolist()
+        return [{"index": i, "label": self.labels[i].item(), "predicted": predicted[i].item(),
+                 "confidence": round(confidence[i].item(), 4)} for i in worst]
+
+    def result(self, on: str) -> dict[str, Any]:
+        """What the record keeps."""
+        return {"on": on, "loss": self.loss, "accuracy": self.accuracy, "accuracy_with_views": None,
+                "confusion": self.confusion.tolist(), "mistakes": self.mistakes()}
+
+
+@torch.inference_mode()
+def evaluate(model: nn.Module, batches: Batches) -> Evaluation:
+    """The network's logits on every image of `batches`, in order, in evaluation mode."""
+    was_training = model.training
+    model.eval()
+    with batches.machine.autocast():
+        logits = [model(images).float().cpu() for images, _ in batches]
+    model.train(was_training)
+    return Evaluation(torch.cat(logits), batches.labels.cpu())
+
+
+def fit(
+    model: nn.Module,
+    recipe: Recipe,
+    dataset: data.Dataset,
+    *,
+    machine: Machine | None = None,
+    folder: str | Path | None = None,
+    test: bool = True,
+    on_epoch: Callable[[Run], None] | None = None,
+) -> Run:
+    """Train `model` by `recipe` and return the record.
+
+    The curve is scored on the images held out of train; `test` scores the test set, once, after the last epoch.
+    With a `folder`, a checkpoint and the record so far are kept there after every epoch, and a run that was cut off
+    goes on from its last checkpoint. `on_epoch` is called with the record after every epoch. Build the model under
+    `torch.manual_seed(recipe.seed)` to have the same seed give the same curve.
+
+    Raises Diverged when the loss is no longer a number, CheckpointError when a checkpoint in `folder` is damaged or
+    another run's, ValueError for a recipe that does not fit the data.
+    """
+    machine = machine or this_machine(precision=recipe.precision)
+    if machine.device.type == "cpu":
+        keep_freed_memory()
+    recipe = replace(recipe, precision=str(machine.precision).removeprefix("torch."))
+    train, held_out = prepare(recipe, dataset, machine)
+    model.to(machine.device, memory_format=machine.memory_format)
+    run = new_run(model, recipe, dataset, machine, len(train.labels))
+    trainer = Trainer(model, recipe, train)
+    torch.manual_seed(recipe.seed)
+    if folder is not None:
+        resume(run, trainer, folder)
+    for epoch in range(len(run.curve), recipe.epochs):
+        start = time.perf_counter()
+        row = trainer.epoch(epoch)
+        if held_out:
+            scores = evaluate(model, held_out)
+            row |= {"held_out_loss": scores.loss, "held_out_accuracy": scores.accuracy}
+            run.result = scores.result("held_out")
+        row["wall_seconds"] = time.perf_counter() - start
+        run.curve.append(row)
+        run.seconds = {"training": sum(done["seconds"] for done in run.curve),
+                       "wall": sum(done["wall_seconds"] for done in run.curve)}
+        if folder is not None:
+            save_checkpoint(run, trainer, folder)
+        if on_epoch:
+            on_epoch(run)
+    finish(run, model, recipe, dataset, machine, test)
+    if folder is not None:
+        run.save(Path(folder) / "run.json")
+    return run
+
+
+def prepare(recipe: Recipe, dataset: data.Dataset, machine: Machine) -> tuple[Batches, Batches | None]:
+    """Batches to train on and, unless nothing is held out, batches that score the curve."""
+    train, held_out = data.split(dataset.train, recipe.held_out) if recipe.held_out else (dataset.train, None)
+    train_batches = Batches(train, recipe.batch_size, machine, recipe.augmentation, recipe.seed)
+    if held_out is None:
+        return train_batches, None
+    return train_batches, Batches(held_out, min(EVALUATION_BATCH, len(held_out)), machine)
+
+
+def new_run(model: nn.Module, recipe: Recipe, dataset: data.Dataset, machine: Machine, images: int) -> Run:
+    return Run(
+        recipe=asdict(recipe) | {"schedule": [list(knot) for knot in recipe.schedule]},
+        model={"name": type(model).__name__, "parameters": anatomy.parameters(model), "flops": anatomy.flops(model),
+               "layers": repr(model)},
+        data={"name": dataset.name, "fingerprint": dataset.fingerprint, "classes": list(dataset.classes),
+              "train": images, "held_out": len(dataset.train) - images, "test": len(dataset.test)},
+        hardware=hardware(machine), versions=versions(), started=datetime.now(UTC).date().isoformat(),
+    )
+
+
+def finish(run: Run, model: nn.Module, recipe: Recipe, dataset: data.Dataset, machine: Machine, test: bool) -> None:
+    start = time.perf_counter()
+    if test:
+        images = Batches(dataset.test, min(EVALUATION_BATCH, len(dataset.test)), machine)
+        run.result = evaluate(model, images).result("test")
+    run.seconds["wall"] += time.perf_counter() - start
+    run.finished = True
+
+
+class Trainer:
+    """The state that training changes (weights, momentum, loss scale) and the loop over one epoch."""
+
+    def __init__(self, model: nn.Module, recipe: Recipe, batches: Batches) -> None:
+        self.model, self.recipe, self.batches, self.machine = model, recipe, batches, batches.machine
+        self.optimizer = torch.optim.SGD(
+            model.parameters(), lr=0.0, momentum=recipe.momentum, dampening=recipe.dampening,
+            nesterov=recipe.nesterov, weight_decay=recipe.weight_decay, fused=True)
+        # float16 gradients underflow unless the loss is scaled up; in the other precisions this does nothing.
+        self.scaler = torch.amp.GradScaler(self.machine.device.type, enabled=self.machine.precision == torch.float16)
+
+    def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """One update of the weights; returns the batch's mean loss and its number of right answers."""
+        with self.machine.autocast():
+            logits = self.model(images)
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
+        self.optimizer.zero_grad()
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return loss.detach(), (logits.detach().argmax(1) == labels).sum()
+
+    def epoch(self, number: int) -> dict[str, Any]:
+        """Train on every batch once; `number` counts from 0. Returns the epoch's row of the curve."""
+        self.model.train()
+        start, steps = time.perf_counter(), len(self.batches)
+        loss_sum, right = torch.zeros((), device=self.machine.device), torch.zeros((), device=self.machine.device)
+        for step, (images, labels) in enumerate(self.batches.epoch(number)):
+            rate = schedules.rate_at(self.recipe.schedule, number + step / steps)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            loss, correct = self.step(images, labels)
+            loss_sum += loss
+            right += correct
+            # Reading the loss makes a GPU wait, so there it is read once per epoch.
+            if self.machine.device.type == "cpu" or step == steps - 1:
+                check_finite(loss_sum.item(), number * steps + step + 1, number + 1, rate)
+        return {"epoch": number + 1, "loss": loss_sum.item() / steps,
+                "accuracy": right.item() / (steps * self.recipe.batch_size), "held_out_loss": None,
+                "held_out_accuracy": None, "rate": schedules.rate_at(self.recipe.schedule, number + 1),
+                "seconds": time.perf_counter() - start}
+
+    def state_dict(self) -> dict[str, Any]:
+        generators = {"cpu": torch.get_rng_state()}
+        if self.machine.device.type == "cuda":
+            generators["cuda"] = torch.cuda.get_rng_state()
+        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
+                "scaler": self.scaler.state_dict(), "generators": generators}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        torch.set_rng_state(state["generators"]["cpu"])
+        if "cuda" in state["generators"]:
+            torch.cuda.set_rng_state(state["generators"]["cuda"])
+
+
+def check_finite(loss: float, step: int, epoch: int, rate: float) -> None:
+    if not math.isfinite(loss):
+        raise Diverged(f"the loss became {loss} by step {step} (epoch {epoch}) at learning rate {rate:g}; "
+                       "lower the learning rate or warm up longer")

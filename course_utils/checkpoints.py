@@ -46,9 +46,8 @@ def resume(run: Run, trainer: Stateful, folder: str | Path) -> None:
         state = torch.load(path, map_location="cpu", weights_only=True)
         before = Run(**state.pop("run"))
     except Exception as error:  # a damaged file raises almost anything
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path} is not a readable checkpoint ({reason}); delete it to go on from the one "
-                              "before it, or choose another folder") from None
+        raise CheckpointError(f"{path} is not a readable checkpoint ({type(error).__name__}): expected what `fit` wrote "
+                              "there; delete it to go on from the one before it, or choose another folder") from None
     for part in ("recipe", "model", "data"):
         theirs, ours = getattr(before, part), getattr(run, part)
         if theirs != ours:

@@ -119,4 +119,4 @@ def hardware(machine: Machine) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    return {"python": platform.python_version(), "torch": torch.__version__, "system": platform.system()}
+    return {"python": platform.python_version(), "torch": str(torch.__version__), "system": platform.system()}

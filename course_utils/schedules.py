@@ -1,8 +1,8 @@
 """Learning rate as a function of progress.
 
 A schedule is a tuple of knots ``(epoch, learning rate)`` in order of epoch; between knots the rate is linear,
-before the first and after the last it is constant. Two knots at the same epoch make a drop. Being plain data, a schedule is stored
-in the run record as it is.
+before the first and after the last it is constant. Two knots at the same epoch make a drop. Being plain data, a
+schedule is stored in the run record as it is.
 """
 
 from __future__ import annotations

@@ -1,0 +1,239 @@
+"""Figures from arrays and run records.
+
+Every function returns a `Picture`, a matplotlib figure outside pyplot's care: a notebook shows it once, where
+it is the value of a cell, and keeps its alternative text. What shows the stand-in data says SYNTHETIC,
+so a figure made from data or results asks for the data's name (`dataset.name`, `run.data["name"]`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import PowerNorm
+from matplotlib.lines import Line2D
+
+from course_utils import figure
+from course_utils.anatomy import Layer
+from course_utils.figure import BLUE, COLOURS, GREEN, INK, MARKERS, PALE, VERMILION, WIDTH, Picture, styled
+from course_utils.ledger import Run
+from course_utils.schedules import Knots, rate_at
+
+
+def _array(values: Any) -> np.ndarray:
+    return np.asarray(values.cpu() if hasattr(values, "cpu") else values)
+
+
+def _mosaic(tiles: np.ndarray, titles: Sequence[str], columns: int, title: str, data_name: str) -> Picture:
+    """Tiles (N, H, W) or (N, H, W, 3) in rows, enlarged without smoothing, a title above each."""
+    height, width = tiles.shape[1:3]
+    columns = max(5, min(columns, len(tiles)))  # a single tile need not fill the page
+    rows, step = math.ceil(len(tiles) / columns), width + max(1, width // 10)
+    lines = max((t.count("\n") + 1 for t in titles), default=0)
+    longest = max((len(line) for t in titles for line in t.split("\n")), default=1)
+    size = min(9, 72 * WIDTH / columns / (0.62 * longest))  # points; a letter is about 0.62 as wide as high
+    row_height = height + step - width + (lines and 2 + lines * 1.2 * size / 72 / WIDTH * columns * step)
+    heading = 0.25 * bool(title) + 0.25 * (data_name == "SYNTHETIC")
+    picture, axes = figure.new(WIDTH * rows * row_height / (columns * step) + heading + 0.1, title, data_name)
+    axis = axes[0, 0]
+    for i, tile in enumerate(tiles):
+        left, bottom = i % columns * step, (i // columns + 1) * row_height
+        extent = (left, left + width, bottom, bottom - height)
+        axis.imshow(tile, extent=extent, cmap="gray", interpolation="nearest")
+        if len(titles):
+            at = (left + width / 2, bottom - height - 1)
+            axis.text(*at, titles[i], ha="center", va="bottom", fontsize=size, linespacing=1.1)
+    axis.set(xlim=(0, columns * step), ylim=(rows * row_height + 1, 0), aspect="equal")
+    axis.set_axis_off()
+    return picture
+
+
+@styled
+def image_grid(
+    images: Any, titles: Sequence[str] = (), *, data_name: str, columns: int = 10, title: str = ""
+) -> Picture:
+    """Images (N, 3, H, W), uint8 or float in 0 ... 1, in rows."""
+    images = _array(images)
+    pixels = np.clip(images.transpose(0, 2, 3, 1) / (255 if images.dtype == np.uint8 else 1), 0, 1)
+    picture = _mosaic(pixels, titles, columns, title, data_name)
+    named = ": " * bool(len(titles)) + ", ".join(t.replace("\n", " ") for t in titles)
+    picture.alt += f"{title or 'Images'}, a grid of {len(images)}{named}."
+    return picture
+
+
+def mistakes(images: Any, mistakes: Sequence[dict], classes: Sequence[str], *, data_name: str) -> Picture:
+    """A result's mistakes as pictures; `images` (N, 3, 32, 32) is the whole split that was scored."""
+    titles = [f"{classes[m['label']]}\n→ {classes[m['predicted']]}\n{m['confidence']:.1%}" for m in mistakes]
+    chosen = images[np.array([m["index"] for m in mistakes], dtype=int)]
+    heading = "Confident mistakes: true class → answer, confidence"
+    return image_grid(chosen, titles, data_name=data_name, columns=6, title=heading)
+
+
+@styled
+def feature_maps(maps: Any, *, data_name: str, columns: int = 8, title: str = "Feature maps") -> Picture:
+    """Channels (C, H, W) of one image, each from its own minimum (black) to its own maximum (white)."""
+    maps = _array(maps)
+    picture = _mosaic(maps, (), columns, title, data_name)
+    picture.alt += f"{title}: {len(maps)} channels of {maps.shape[1]} x {maps.shape[2]}, in grey."
+    return picture
+
+
+@styled
+def curves(runs: Sequence[Run], labels: Sequence[str] | None = None, title: str = "") -> Picture:
+    """Accuracy and loss against epoch; on held-out images solid, on the batches trained on dashed."""
+    labels = labels or [run.recipe["name"] for run in runs]
+    names = {run.data["name"] for run in runs}
+    picture, axes = figure.new(5.4, title, "SYNTHETIC" if "SYNTHETIC" in names else "", rows=2, sharex=True)
+    picture.alt += "Two line charts, accuracy and loss against epoch."
+    sets = {"held-out": ("held_out_", "-", None), "train": ("", "--", "white")}
+    handles = [Line2D([], [], color=PALE, ls=style, label=name) for name, (_, style, _) in sets.items()]
+    for number, (run, label) in enumerate(zip(runs, labels, strict=True)):
+        look = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+        handles.append(Line2D([], [], label=label, **look))
+        for name, (prefix, style, face) in sets.items():
+            for axis, quantity, scale in zip(axes[:, 0], ("accuracy", "loss"), (100, 1), strict=True):
+                points = [(e["epoch"], e[prefix + quantity]) for e in run.curve]
+                epochs, values = np.array(points, dtype=float).reshape(-1, 2).T  # None becomes nan
+                look |= {"ls": style, "mfc": face or look["color"], "markevery": max(1, len(epochs) // 10)}
+                axis.plot(epochs, scale * values, **look)
+                if quantity == "accuracy" and np.isfinite(values).any():
+                    picture.alt += f" {label}: {values[-1]:.2%} {name} after epoch {len(epochs)}."
+    axes[0, 0].set_ylabel("accuracy (%)")
+    last = max((len(run.curve) for run in runs), default=0)
+    axes[1, 0].set(ylabel="loss (nats per image)", xlabel="epoch", xlim=(0, last + max(0.5, 0.03 * last)))
+    axes[1, 0].xaxis.get_major_locator().set_params(integer=True)
+    picture.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
+    return picture
+
+
+@styled
+def schedule(knots: Knots, epochs: float) -> Picture:
+    """A learning rate schedule, its knots marked."""
+    picture, axes = figure.new(2.8, "", "")
+    inner = [knot for knot in knots if 0 < knot[0] < epochs]
+    points = [(0, rate_at(knots, 0)), *inner, (epochs, rate_at(knots, epochs))]
+    axes[0, 0].plot(*zip(*points, strict=True), "o-", color=BLUE)
+    axes[0, 0].set(xlabel="epoch", ylabel="learning rate", ylim=(0, None))
+    highest = max(points, key=lambda point: point[1])
+    told = [f"{rate:g} at epoch {epoch:g}" for epoch, rate in (points[0], highest, points[-1])]
+    picture.alt += f"Learning rate against epoch: first {told[0]}, highest {told[1]}, last {told[2]}."
+    return picture
+
+
+@styled
+def histogram(
+    images: Any, *, data_name: str, channels: Sequence[str] = ("red", "green", "blue"), title: str = ""
+) -> Picture:
+    """How often each pixel value occurs, by channel of images (N, 3, H, W), uint8 or float."""
+    images = _array(images)
+    picture, axes = figure.new(3.4, title, data_name)
+    picture.alt += "Histogram of the pixels."
+    edges = np.linspace(*((0, 256) if images.dtype == np.uint8 else (images.min(), images.max())), 65)
+    for channel, name in enumerate(channels):
+        values, look = images[:, channel], {"color": (VERMILION, GREEN, BLUE)[channel], "lw": 1.8}
+        label = f"{name}: mean {values.mean(dtype=float):#.4g}, std {values.std(dtype=float):#.4g}"
+        shares = 100 * np.histogram(values, edges)[0] / values.size
+        axes[0, 0].stairs(shares, edges, ls=("-", "--", "-.")[channel], label=label, **look)
+        picture.alt += f" {label}."
+    axes[0, 0].set(xlabel="pixel value", ylabel="share of the pixels (%)")
+    axes[0, 0].legend()
+    return picture
+
+
+def _accuracies(matrix: Any) -> np.ndarray:
+    """Percent of each row of a confusion matrix that is right; nan for a class without images."""
+    matrix = np.asarray(matrix, dtype=float)
+    total = matrix.sum(1)
+    return 100 * np.divide(matrix.diagonal(), total, out=np.full(len(matrix), np.nan), where=total > 0)
+
+
+@styled
+def confusion(matrix: Any, classes: Sequence[str], *, data_name: str, title: str = "") -> Picture:
+    """Confusion matrix of counts (rows true, columns predicted); colour shows the share of the row."""
+    matrix, last = _array(matrix), len(classes) - 0.3
+    share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    picture, axes = figure.new(5.8, title, data_name)
+    axis = axes[0, 0]
+    axis.imshow(share, cmap="Blues", norm=PowerNorm(0.4, 0, 1))  # the power makes rare mistakes visible
+    for row, column in np.ndindex(matrix.shape):
+        ink = "white" if share[row, column] > 0.25 else INK
+        axis.text(column, row, str(matrix[row, column]), ha="center", va="center", color=ink, fontsize=9)
+    picture.alt += f"Confusion matrix of {matrix.sum()} images; right by class:"
+    axis.text(last, -0.8, "right", va="center", fontsize=10)
+    for row, (accuracy, name) in enumerate(zip(_accuracies(matrix), classes, strict=True)):
+        axis.text(last, row, f"{accuracy:.1f}%", va="center", fontsize=10)
+        picture.alt += f" {name} {accuracy:.1f}%,"
+    wrong = np.where(np.eye(len(classes), dtype=bool), -1, matrix)
+    row, column = np.unravel_index(wrong.argmax(), wrong.shape)
+    picture.alt += f" most often {classes[row]} was taken for {classes[column]}, {wrong[row, column]} times."
+    axis.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
+    axis.set_yticks(range(len(classes)), classes)
+    axis.set(xlabel="predicted class", ylabel="true class")
+    axis.grid(False)
+    axis.spines[:].set_visible(False)
+    return picture
+
+
+def per_class(matrix: Any, classes: Sequence[str], *, data_name: str, title: str = "") -> Picture:
+    """Accuracy of each class from a confusion matrix, the best on top."""
+    ranked = sorted(zip(_accuracies(matrix), classes, strict=True), key=lambda pair: -np.nan_to_num(pair[0]))
+    values, names = zip(*ranked, strict=True)
+    return bars(names, values, "accuracy (%)", data_name=data_name, digits=1, title=title)
+
+
+@styled
+def bars(
+    labels: Sequence[str], values: Sequence[float], quantity: str, *, data_name: str,
+    errors: Sequence[float] | None = None, published: Sequence[float | None] | None = None,
+    start: float = 0, digits: int = 2, title: str = "",
+) -> Picture:  # fmt: skip
+    """Horizontal bars, the first on top; `quantity` names the axis and its unit.
+
+    `errors` are half-widths of intervals; `published` values stand beside ours as diamonds (None: none).
+    Where the axis starts elsewhere than at 0, points stand for bars, whose lengths would mislead.
+    """
+    ours, y = np.array(values, dtype=float), np.arange(len(values))
+    theirs = np.array([None] * len(ours) if published is None else published, dtype=float)
+    spread = np.array([0] * len(ours) if errors is None else errors, dtype=float)
+    picture, axes = figure.new(0.8 + (0.36 if published is None else 0.5) * len(ours), title, data_name)
+    axis, top = axes[0, 0], np.nanmax([*ours, *(ours + spread), *theirs, start])
+    if start:
+        axis.plot(ours, y, "o", color=BLUE, markersize=8)
+    else:
+        axis.barh(y, ours, color=BLUE, height=0.7)
+    if errors is not None:
+        axis.errorbar(ours, y, xerr=spread, fmt="none", ecolor=INK, capsize=3)
+    axis.plot(theirs, y, "D", color=VERMILION, markersize=7)
+    picture.alt += f"{title or 'Bars'}, {quantity}."
+    for label, at, own, half, other in zip(labels, y, ours, spread, theirs, strict=True):
+        text = f"{own:,.{digits}f}" + (f" ± {half:.{digits}f}" if half > 0 else "")
+        told = "" if math.isnan(other) else f"published {other:,.{digits}f}"
+        beside = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "fontsize": 10}
+        axis.annotate(text, (1, at), (6, 7 if told else 0), va="center", color=BLUE, **beside)
+        axis.annotate(told, (1, at), (6, -7), va="center", color=VERMILION, **beside)
+        picture.alt += f" {label}: {text}{told and f' ({told})'}."
+    axis.set_yticks(y, labels)
+    axis.set(xlabel=quantity, ylim=(len(ours) - 0.4, -0.6), xlim=(start, start + 1.04 * (top - start or 1)))
+    axis.grid(False, axis="y")
+    return picture
+
+
+@styled
+def layer_bars(layers: Sequence[Layer]) -> Picture:
+    """Where the parameters are and where the work is: the layers that multiply, from the image down."""
+    layers = [layer for layer in layers if layer.flops]
+    picture, axes = figure.new(0.9 + 0.27 * len(layers), "", "", columns=2, sharey=True)
+    picture.alt += f"Two bar charts, parameters and FLOPs of {len(layers)} layers."
+    for axis, quantity, unit, colour in zip(
+        axes[0], ("parameters", "flops"), ("parameters", "FLOPs per image"), (BLUE, VERMILION), strict=True
+    ):
+        values = [getattr(layer, quantity) / 1e6 for layer in layers]
+        drawn = axis.barh([layer.name for layer in layers], values, color=colour, height=0.7)
+        axis.bar_label(drawn, fmt=lambda value: f"{value:.3g}", padding=3, fontsize=9)
+        axis.set(xlabel=f"{unit} (million)", xlim=(0, 1.25 * max(values)), ylim=(len(layers) - 0.4, -0.6))
+        axis.grid(False, axis="y")
+        most = max(layers, key=lambda layer, quantity=quantity: getattr(layer, quantity))
+        picture.alt += f" Most {unit}: {most.name}, {getattr(most, quantity):,}."
+    return picture

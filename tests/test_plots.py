@@ -1,0 +1,136 @@
+"""Figures: drawn from hard records too, shown once, described in words, loud about stand-in data."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+
+import matplotlib.image
+import numpy as np
+import pytest
+import torch
+from IPython.core.formatters import DisplayFormatter
+from matplotlib import pyplot
+from records import make_run
+from torch import nn
+
+from course_utils import anatomy, plots
+from course_utils.data import CLASSES
+
+MATRIX = np.full((10, 10), 2) + np.diag([82] * 9 + [0])
+IMAGES = np.random.default_rng(0).integers(0, 256, (30, 3, 32, 32), dtype=np.uint8)
+MISTAKES = [{"index": 29, "label": 3, "predicted": 5, "confidence": 0.987}]
+
+FROM_DATA = {
+    "image_grid": lambda name: plots.image_grid(IMAGES, ["cat"] * 30, data_name=name),
+    "mistakes": lambda name: plots.mistakes(IMAGES, MISTAKES, CLASSES, data_name=name),
+    "feature_maps": lambda name: plots.feature_maps(torch.rand(16, 8, 8), data_name=name),
+    "curves": lambda name: plots.curves([make_run(), make_run(data=name)], ["a", "b"]),
+    "histogram": lambda name: plots.histogram(IMAGES, data_name=name),
+    "confusion": lambda name: plots.confusion(MATRIX, CLASSES, data_name=name, title="Title"),
+    "per_class": lambda name: plots.per_class(MATRIX, CLASSES, data_name=name),
+    "bars": lambda name: plots.bars(["a", "b"], [1, 2], "seconds", data_name=name),
+}
+
+
+def png(picture: plots.Picture) -> np.ndarray:
+    data, _ = picture._repr_mimebundle_()
+    return matplotlib.image.imread(io.BytesIO(base64.b64decode(data["image/png"])))
+
+
+def text(picture: plots.Picture) -> str:
+    """What is written anywhere in the picture."""
+    return "\n".join(artist.get_text() for artist in picture.findobj(lambda a: hasattr(a, "get_text")))
+
+
+@pytest.mark.parametrize("name", FROM_DATA)
+def test_stand_in_data_is_loud_and_real_data_is_not_called_so(name):
+    loud, real = FROM_DATA[name]("SYNTHETIC"), FROM_DATA[name]("CIFAR-10")
+    assert "SYNTHETIC" in text(loud) and loud.alt.startswith("SYNTHETIC data. ")
+    assert "SYNTHETIC" not in text(real) + real.alt
+
+
+@pytest.mark.parametrize("name", FROM_DATA)
+def test_a_notebook_shows_a_picture_once_with_alternative_text(name):
+    picture = FROM_DATA[name]("CIFAR-10")
+    data, metadata = DisplayFormatter().format(picture)
+    assert set(data) == {"image/png", "text/plain"}
+    assert metadata["image/png"]["alt"] == data["text/plain"] == picture.alt
+    assert len(picture.alt) > 20 and not pyplot.get_fignums()
+    assert len(data["image/png"]) < 300_000
+    assert (png(picture)[0, 0] == 1).all()  # white, opaque: readable on a dark page too
+
+
+def test_images_are_drawn_pixel_by_pixel_in_their_colours():
+    images = np.zeros((2, 3, 32, 32), dtype=np.uint8)
+    images[0, 0], images[1, 2, :, 16:] = 255, 255  # a red image; one half black, half blue
+    for given in (images, torch.from_numpy(images), images / 255):
+        drawn = png(plots.image_grid(given, data_name="CIFAR-10")).reshape(-1, 4)
+        colours = np.unique(drawn, axis=0)[:, :3].tolist()
+        assert colours == [[0, 0, 0], [0, 0, 1], [1, 0, 0], [1, 1, 1]]
+
+
+def test_mistakes_show_the_image_with_the_index_of_the_record():
+    images = np.zeros((30, 3, 32, 32), dtype=np.uint8)
+    images[29, 1] = 255
+    picture = plots.mistakes(images, MISTAKES, CLASSES, data_name="CIFAR-10")
+    assert "cat\n→ dog\n98.7%" in text(picture)
+    assert (picture.axes[0].images[0].get_array() == [0, 1, 0]).all()
+    plots.mistakes(images, [], CLASSES, data_name="CIFAR-10").draw_without_rendering()  # a perfect run
+
+
+def test_curves_show_the_numbers_of_the_record():
+    run = make_run(epochs=3)
+    lines = plots.curves([run]).axes[0].lines
+    assert lines[0].get_ydata() == pytest.approx([100 * e["held_out_accuracy"] for e in run.curve])
+    assert lines[1].get_ydata() == pytest.approx([100 * e["accuracy"] for e in run.curve])
+    assert lines[0].get_linestyle() != lines[1].get_linestyle()
+
+
+@pytest.mark.parametrize("run", [
+    make_run(done=0), make_run(done=1), make_run(held_out=False),
+    make_run(loss=math.nan), make_run(loss=math.inf),
+])  # fmt: skip
+def test_curves_of_hard_records_are_drawn(run):
+    picture = plots.curves([run, make_run()], ["hard", "plain"])
+    picture.draw_without_rendering()
+    assert "plain: " in picture.alt and "nan" not in picture.alt
+
+
+def test_runs_differ_in_colour_and_marker():
+    lines = plots.curves([make_run() for _ in range(5)]).axes[0].lines[::2]
+    assert len({line.get_color() for line in lines}) == len({line.get_marker() for line in lines}) == 5
+
+
+def test_confusion_shows_counts_and_accuracy_by_class():
+    matrix = MATRIX.copy()
+    matrix[3, 5], matrix[9] = 40, 0  # a frequent mistake; a class without images
+    picture = plots.confusion(matrix, CLASSES, data_name="CIFAR-10")
+    assert text(picture).split("\n").count("84") == 9
+    assert "airplane 82.4%" in picture.alt and "most often cat was taken for dog, 40 times" in picture.alt
+    ranked = plots.per_class(matrix, CLASSES, data_name="CIFAR-10")
+    labels = [label.get_text() for label in ranked.axes[0].get_yticklabels()]
+    assert labels[-1] == "truck" and labels[-2] == "cat"
+
+
+def test_schedule_shows_drops_as_drops():
+    line = plots.schedule(((0, 1), (2, 1), (2, 0.5)), 4).axes[0].lines[0]
+    assert line.get_xydata().tolist() == [[0, 1], [2, 1], [2, 0.5], [4, 0.5]]
+
+
+def test_bars_show_values_errors_and_published_values():
+    picture = plots.bars(
+        ["a", "b"], [91.2, math.nan], "accuracy (%)", data_name="CIFAR-10", errors=[0.3, math.nan],
+        published=[92.45, None], start=80,
+    )  # fmt: skip
+    assert "a: 91.20 ± 0.30 (published 92.45). b: nan." in picture.alt
+    assert {"91.20 ± 0.30", "published 92.45"} <= set(text(picture).split("\n"))
+    assert not picture.axes[0].patches and picture.axes[0].get_xlim()[0] == 80  # points: no cut-off bars
+    assert len(plots.bars(["a"], [3], "seconds", data_name="CIFAR-10").axes[0].patches) == 1
+
+
+def test_layer_bars_name_the_heaviest_layers():
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(8192, 10))
+    picture = plots.layer_bars(anatomy.layers(model))
+    assert "Most parameters: 3, 81,930. Most FLOPs per image: 0, 442,368." in picture.alt

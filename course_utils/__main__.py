@@ -1,0 +1,146 @@
+"""The command line: `course run`, `course lab`, `course data`, `course bench`.
+
+Bad input is answered by one line on stderr and exit status 2, and nothing is written. Status 1 says that the
+work itself failed, 130 that it was interrupted. Each command imports what it needs: `--help` answers at once.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from course_utils import lessons
+from course_utils.lessons import LessonError
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"course: {message}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except LessonError as error:
+        print(f"course: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ncourse: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="course", description="Train convolutional networks on CIFAR-10, lesson by lesson.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="execute lessons and link the executed copies on a page")
+    run.add_argument("lessons", nargs="*", metavar="LESSON", help="number or name (default: every lesson)")
+    run.add_argument("--preset", choices=lessons.PRESETS, help="default: full on a GPU, quick on a CPU")
+    run.add_argument("--dataset", choices=lessons.DATASETS, default="auto", help="default: %(default)s")
+    run.add_argument("--out", type=Path, default="course-run", metavar="DIR", help="default: ./course-run")
+    run.add_argument("--jobs", type=_positive, default=1, metavar="N", help="lessons at once (default: 1)")
+    setting = {"dest": "settings", "action": "append", "default": [], "metavar": "NAME=VALUE"}
+    run.add_argument("-p", help="set a parameter in every lesson that has it; repeatable", **setting)
+    run.set_defaults(command=_run)
+
+    lab = commands.add_parser("lab", help="open JupyterLab on the first lesson")
+    lab.set_defaults(command=_lab)
+
+    data = commands.add_parser("data", help="fetch CIFAR-10, check it, and say what is there")
+    data.add_argument("--root", type=Path, metavar="DIR", help="default: $COURSE_DATA, else the user's cache")
+    data.set_defaults(command=_data)
+
+    bench = commands.add_parser("bench", help="measure the input pipeline and training on this machine")
+    bench.add_argument("case", choices=("input", "train", "all"))
+    bench.add_argument("--json", type=Path, metavar="FILE", help="write the measurements there too")
+    bench.set_defaults(command=_bench)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    preset = options.preset or _default_preset()
+    chosen = lessons.choose(lessons.load(lessons.NOTEBOOKS), options.lessons)
+    plans = lessons.plan(chosen, preset, options.dataset, options.settings)
+    out = options.out.resolve()
+    if out == lessons.NOTEBOOKS.resolve():
+        raise LessonError(f"{options.out} holds the lessons themselves: choose another --out")
+    _check_folder(out)
+    from course_utils import runner
+
+    outcomes = runner.run(chosen, plans, preset, out, options.jobs)
+    print("\n" + _table([outcome.row for outcome in outcomes]) + f"\n\nOpen {out / 'index.html'}")
+    failures = [outcome for outcome in outcomes if outcome.error]
+    for outcome in failures:
+        print(f"course: {outcome.lesson.name} failed in {outcome.error}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _lab(options: argparse.Namespace) -> int:
+    first = lessons.load(lessons.NOTEBOOKS)[0].path
+    return subprocess.call([sys.executable, "-m", "jupyterlab", str(first)])
+
+
+def _data(options: argparse.Namespace) -> int:
+    from course_utils import data
+
+    try:
+        dataset = data.load("cifar10", options.root)
+    except data.DataError as error:
+        print(f"course: {error}", file=sys.stderr)
+        return 1
+    print(f"{dataset.name}: {len(dataset.train):,} train and {len(dataset.test):,} test images")
+    print(f"Classes: {', '.join(dataset.classes)}\nFingerprint: {dataset.fingerprint}")
+    return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    if options.json:
+        if options.json.is_dir():
+            raise LessonError(f"{options.json} is a folder: --json takes a file")
+        _check_folder(options.json.resolve().parent)
+    from course_utils import bench
+
+    rows = bench.run(("input", "train") if options.case == "all" else (options.case,))
+    print(_table(rows))
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, not {text!r}")
+    return int(text)
+
+
+def _default_preset() -> str:
+    import torch
+
+    return "full" if torch.cuda.is_available() else "quick"
+
+
+def _check_folder(folder: Path) -> None:
+    """Make a folder, and make sure that files can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise LessonError(f"can't write to {folder}: {error.strerror}") from error
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows that have the same keys, as text in aligned columns with the keys above."""
+    lines = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

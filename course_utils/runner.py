@@ -1,0 +1,195 @@
+"""Lessons executed by papermill, one after another or several at once, and a page that links the copies.
+
+A lesson runs with the output folder as its working directory: what it writes lies beside its executed copy.
+"""
+
+import html
+import json
+import logging
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from course_utils.lessons import RESULT, Lesson, LessonError, accuracy_text, literal
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the execution of a lesson ended: the result that it reported, or the cell that failed and why."""
+
+    lesson: Lesson
+    seconds: float
+    reached: dict[str, Any] | None = None
+    error: str | None = None
+
+    @property
+    def row(self) -> dict[str, str]:
+        return {
+            "lesson": self.lesson.name,
+            "status": "failed" if self.error else "ok",
+            "accuracy": accuracy_text(self.reached) if self.reached else "-",
+            "seconds": f"{self.seconds:.1f}",
+        }
+
+
+def run(lessons: Sequence[Lesson], plans: Sequence[dict], preset: str, out: Path, jobs: int = 1) -> list[Outcome]:
+    """Execute lessons, each with the parameters planned for it, into `out`, `jobs` at a time.
+
+    Prints a line as a lesson starts and another as it ends, and keeps `out/index.html` up to date.
+    """
+    waiting, running, outcomes = list(zip(lessons, plans, strict=True)), set(), []
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start_worker, (jobs,)) as pool:
+        try:
+            while waiting or running:
+                while waiting and len(running) < jobs:
+                    lesson, parameters = waiting.pop(0)
+                    count = f"[{len(lessons) - len(waiting)}/{len(lessons)}]"
+                    print(f"{count} {lesson.name}: {preset}, {expected_time(lesson, preset)}", flush=True)
+                    running.add(pool.submit(execute, lesson, parameters, out))
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for row in (future.result().row for future in done):
+                    print("      {lesson}: {status}, {accuracy}, {seconds} s".format(**row), flush=True)
+                outcomes += [future.result() for future in done]
+                outcomes.sort(key=lambda outcome: lessons.index(outcome.lesson))
+                write_index(outcomes, preset, out)
+        except KeyboardInterrupt:
+            for worker in multiprocessing.active_children():
+                worker.terminate()  # papermill then stops its kernel; what was executed so far stays in `out`
+            raise
+    return outcomes
+
+
+def expected_time(lesson: Lesson, preset: str) -> str:
+    """In words, from the time measured on the reference CPU."""
+    seconds = lesson.seconds.get(preset)
+    if seconds is None:
+        return "time not measured"
+    return f"about {seconds:.0f} s" if seconds < 90 else f"about {seconds / 60:.0f} min"
+
+
+def execute(lesson: Lesson, parameters: dict[str, Any], out: Path) -> Outcome:
+    """Execute one lesson into `out/NAME.ipynb`, and export that to `out/NAME.html`."""
+    from nbconvert import HTMLExporter
+
+    target, start, error = out / f"{lesson.name}.ipynb", time.perf_counter(), None
+    target.unlink(missing_ok=True)  # what lies there afterwards is from this run
+    try:
+        execute_notebook(lesson.path, target, parameters, out)
+    except LessonError as failure:
+        error = str(failure)
+    seconds = time.perf_counter() - start
+    if target.exists():
+        page, _ = HTMLExporter(embed_images=True).from_filename(str(target))
+        _write(target.with_suffix(".html"), page)
+    return Outcome(lesson, seconds, None if error else _reached(target), error)
+
+
+def execute_notebook(source: Path, target: Path, parameters: dict[str, Any], folder: Path) -> None:
+    """Run a notebook in `folder` by this very Python, and write the executed copy to `target`.
+
+    Raises LessonError that names the failing cell; `target` then has the outputs and traceback up to there.
+    """
+    from papermill import PapermillExecutionError, execute_notebook
+
+    options = {"kernel_name": "python3", "language": "python", "kernel_manager_class": _this_python()}
+    try:
+        execute_notebook(literal(source), literal(target), parameters, cwd=folder, progress_bar=False, **options)
+    except PapermillExecutionError as error:
+        what = f"{error.ename}: {error.evalue}".strip().splitlines()[0]
+        raise LessonError(f"{_cell(error.exec_count, error.source)}: {what}") from error
+    except Exception as error:  # the kernel died or never started: no cell has the error
+        what = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
+        raise LessonError(f"{_last_started(target)}: {what}") from error
+
+
+def write_index(outcomes: Sequence[Outcome], preset: str, out: Path) -> None:
+    """The page `out/index.html`: a row for each lesson, linked with its executed copies; needs no network."""
+    rows = []
+    for outcome in outcomes:
+        lesson, row = outcome.lesson, outcome.row
+        links = f'<a href="{lesson.name}.html">read</a> <a href="{lesson.name}.ipynb">notebook</a>'
+        note = f'<p class="failed">{html.escape(outcome.error)}</p>' if outcome.error else ""
+        title = html.escape(f"{lesson.number}. {lesson.title}")
+        cells = [
+            f"<b>{title}</b><p>{html.escape(lesson.learn)}</p>{note}",
+            f'<span class="{row["status"]}">{row["status"]}</span>',
+            html.escape(row["accuracy"]),
+            row["seconds"],
+            links,
+        ]
+        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    _write(out / "index.html", PAGE.format(preset=html.escape(preset), rows="\n".join(rows)))
+
+
+PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>The lessons, executed</title>
+<style>
+body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }}
+table {{ border-collapse: collapse; width: 100% }}
+th, td {{ text-align: left; vertical-align: top; padding: .5rem; border-bottom: 1px solid #ccc }}
+p {{ margin: .2rem 0 }}
+.failed {{ color: #b00020 }}
+</style>
+<h1>The lessons, executed</h1>
+<p>Preset: {preset}</p>
+<table>
+<tr><th>lesson</th><th>status</th><th>accuracy</th><th>seconds</th><th>executed copy</th></tr>
+{rows}
+</table>
+</html>
+"""
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def _start_worker(jobs: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which then ends its workers
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # the outcome says what papermill would log
+    if jobs > 1:  # lessons at work at once share the cores
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
+
+
+def _this_python() -> type:
+    """A kernel manager that starts `sys.executable`, whatever kernel is registered as python3."""
+    from ipykernel.kernelspec import get_kernel_dict
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpec
+
+    class ThisPython(AsyncKernelManager):
+        kernel_spec = KernelSpec(**get_kernel_dict(["--log-level=ERROR"], ["-Xfrozen_modules=off"]))
+
+    return ThisPython
+
+
+def _cell(count: int | None, source: str) -> str:
+    lines = [line.strip() for line in source.splitlines() if line.strip()] or ["(empty)"]
+    return f"cell [{count or ' '}] {lines[0]!r}"
+
+
+def _cells(notebook: Path) -> list[dict]:
+    if not notebook.exists():
+        return []
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return [cell for cell in cells if cell["cell_type"] == "code"]
+
+
+def _last_started(notebook: Path) -> str:
+    started = [c for c in _cells(notebook) if c["metadata"].get("papermill", {}).get("start_time")]
+    return _cell(len(started), "".join(started[-1]["source"])) if started else "before its first cell"
+
+
+def _reached(notebook: Path) -> dict[str, Any] | None:
+    """The last result that an executed lesson reported."""
+    data = [output.get("data", {}) for cell in _cells(notebook) for output in cell["outputs"]]
+    return next((each[RESULT] for each in reversed(data) if RESULT in each), None)

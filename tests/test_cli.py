@@ -1,0 +1,154 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+import toys
+
+from course_utils import data, lessons, runner
+from course_utils.__main__ import main
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """A folder to work in, with two toy lessons in `notebooks`."""
+    toys.write_course(tmp_path / "notebooks", lesson_00_one=toys.notebook("1"), lesson_01_two=toys.notebook("2"))
+    monkeypatch.setattr(lessons, "NOTEBOOKS", tmp_path / "notebooks")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    return tmp_path
+
+
+def status_of(arguments):
+    try:
+        return main(arguments.split())
+    except SystemExit as stop:  # argparse's way to end
+        return stop.code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ("", "the following arguments are required: COMMAND"),
+        ("walk", "invalid choice: 'walk'"),
+        ("run 7", "there is no lesson 7"),
+        ("run --preset huge", "invalid choice: 'huge'"),
+        ("run --dataset mnist", "invalid choice: 'mnist'"),
+        ("run -p DEPTH=3", "has a parameter DEPTH"),
+        ("run -p EPOCHS=x", "EPOCHS must be a whole number from 1 to 10, not 'x'"),
+        ("run -p EPOCHS=0", "EPOCHS must be a whole number from 1 to 10, not 0"),
+        ("run -p EPOCHS", "-p takes NAME=VALUE"),
+        ("run --jobs 0", "expected a whole number from 1, not '0'"),
+        ("run --jobs some", "expected a whole number from 1, not 'some'"),
+        ("run --out file", "can't write to"),
+        ("run --out file/below", "can't write to"),
+        ("run --out notebooks", "holds the lessons themselves"),
+        ("bench", "required: case"),
+        ("bench all --json notebooks", "notebooks is a folder"),
+        ("bench all --json file/below", "can't write to"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(course, capsys, arguments, complaint):
+    before = sorted(course.rglob("*"))
+    assert status_of(arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1 and said.err.startswith("course: ") and complaint in said.err
+    assert sorted(course.rglob("*")) == before
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="folders can't be made read-only here")
+def test_a_read_only_output_folder_is_refused(course, capsys):
+    (course / "locked").mkdir(mode=0o500)
+    assert status_of("run --out locked") == 2
+    assert "can't write to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("gpu", "preset"), [(False, "quick"), (True, "full")])
+def test_without_options_every_lesson_runs_at_the_machine_s_preset(course, monkeypatch, capsys, gpu, preset):
+    calls = []
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+    monkeypatch.setattr(runner, "run", lambda *asked: calls.append(asked) or [runner.Outcome(asked[0][0], 1.5)])
+    assert status_of("run") == 0
+    chosen, plans, ran, out, jobs = calls[0]
+    assert ([lesson.name for lesson in chosen], ran, jobs) == (["00_one", "01_two"], preset, 1)
+    assert plans[1] == lessons.plan(chosen, preset, "auto")[1]
+    assert out == course / "course-run"
+    assert "00_one  ok      -         1.5" in capsys.readouterr().out
+
+
+def test_a_failed_lesson_ends_in_status_1_and_its_cell(course, monkeypatch, capsys):
+    monkeypatch.setattr(
+        runner, "run", lambda chosen, *_: [runner.Outcome(chosen[0], 1, None, "cell [3] '1': Boom: no")]
+    )
+    assert status_of("run 0 --preset smoke") == 1
+    said = capsys.readouterr()
+    assert said.err == f"course: 00_one failed in {error}\n"
+    assert "00_one  failed  -         1.0" in said.out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends a signal")
+def test_ctrl_c_stops_the_lesson_and_keeps_what_ran(course):
+    wait = "import os, pathlib, time\npathlib.Path('kernel').write_text(str(os.getpid()))\ntime.sleep(600)"
+    toys.write_course(course / "notebooks", lesson_00_slow=toys.notebook("print('kept')", wait))
+    script = (
+        "import sys, pathlib\nfrom course_utils import __main__, lessons\n"
+        "lessons.NOTEBOOKS = pathlib.Path('notebooks')\nsys.exit(__main__.main(['run', '--preset', 'smoke']))"
+    )
+    command = subprocess.Popen(
+        [sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    kernel = course / "course-run" / "kernel"
+    while not (kernel.exists() and kernel.read_text()):
+        assert command.poll() is None
+        time.sleep(0.05)
+    os.killpg(command.pid, signal.SIGINT)
+    said = command.communicate(timeout=60)[1]
+    assert (command.returncode, said) == (130, "\ncourse: interrupted\n")
+    assert "kept" in (course / "course-run" / "00_slow.ipynb").read_text()
+    deadline = time.monotonic() + 60
+    with pytest.raises(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.kill(int(kernel.read_text()), 0)
+            time.sleep(0.05)
+
+
+def test_help_imports_nothing_heavy():
+    script = (
+        "import sys\nfrom course_utils.__main__ import main\ntry: main(['run', '--help'])\nexcept SystemExit: pass\n"
+    )
+    script += "print([name for name in ('torch', 'numpy', 'papermill', 'matplotlib') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "--preset" in done.stdout and done.stdout.endswith("\n[]\n")
+
+
+def test_data_says_what_there_is(monkeypatch, capsys, tmp_path):
+    asked, split = [], [0] * 3
+    found = SimpleNamespace(name="CIFAR-10", train=split, test=split, classes=("cat", "dog"), fingerprint="e36a")
+    monkeypatch.setattr(data, "load", lambda *arguments: asked.append(arguments) or found)
+    assert status_of(f"data --root {tmp_path}") == 0
+    assert asked == [("cifar10", tmp_path)]
+    assert capsys.readouterr().out == "CIFAR-10: 3 train and 3 test images\nClasses: cat, dog\nFingerprint: e36a\n"
+
+
+def test_data_that_cannot_be_had_is_one_line_and_status_1(monkeypatch, capsys):
+    def refuse(*_):
+        raise data.DataError("no mirror answered")
+
+    monkeypatch.setattr(data, "load", refuse)
+    assert status_of("data") == 1
+    assert capsys.readouterr().err == "course: no mirror answered\n"
+
+
+def test_measurements_are_printed_and_written(monkeypatch, capsys, tmp_path):
+    rows = [{"case": "input", "images/s": 1000}, {"case": "train", "images/s": 20}]
+    bench = SimpleNamespace(run=lambda cases: [row for row in rows if row["case"] in cases])
+    monkeypatch.setitem(sys.modules, "course_utils.bench", bench)
+    monkeypatch.setattr("course_utils.bench", bench, raising=False)
+    assert status_of(f"bench all --json {tmp_path / 'bench.json'}") == 0
+    assert capsys.readouterr().out == "case   images/s\ninput  1000\ntrain  20\n"
+    assert json.loads((tmp_path / "bench.json").read_text()) == rows

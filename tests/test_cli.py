@@ -82,9 +82,8 @@ def test_without_options_every_lesson_runs_at_the_machine_s_preset(course, monke
 
 
 def test_a_failed_lesson_ends_in_status_1_and_its_cell(course, monkeypatch, capsys):
-    monkeypatch.setattr(
-        runner, "run", lambda chosen, *_: [runner.Outcome(chosen[0], 1, None, "cell [3] '1': Boom: no")]
-    )
+    error = "cell [3] '1': Boom: no"
+    monkeypatch.setattr(runner, "run", lambda chosen, *_: [runner.Outcome(chosen[0], 1, None, error)])
     assert status_of("run 0 --preset smoke") == 1
     said = capsys.readouterr()
     assert said.err == f"course: 00_one failed in {error}\n"

@@ -9,25 +9,25 @@ order of their digests, so that image 17 is the same image for everyone, and a s
 import errno
 import hashlib
 import os
-import tempfile
-import zipfile
-from collections.abc import Sequence
+import secrets
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from course_utils import download, sources
+
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)  # of the train images, of pixel / 255
 
-CACHE, CACHE_SHAPE = "cifar10.npy", (60_000, 3073)  # a row is a label, then 3 x 32 x 32 pixels
-CACHE_BYTES = 128 + 60_000 * 3073
-CACHE_SHA256 = "4ecd51812fddcb31a94688d92a9299c0862deeff589da12a648620d8c25c66e2"
-FINGERPRINTS = {  # see `_canonical`: the same for every order of the images
-    "train": "e36a4592463e2ee84d84552ce093fe6b8f437cfb731a0e7c399b4ddf5f142eb5",
-    "test": "2c6b29d2a72d4d6403071ff52326ed6dfc213d9701d6920558df5e17e1b55e53",
-}
-TRAIN_SIZE = 50_000
+CACHE = "cifar10.npy"  # its rows are as in `sources`; nothing in it can run code
+NPZ, PART = "cifar10.npz", f"{download.ARCHIVE}.part"
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class DataError(Exception):
@@ -100,21 +100,32 @@ def load(
     if dataset not in ("auto", "cifar10", "synthetic"):
         raise DataError(f'dataset is {dataset!r}; expected "auto", "cifar10" or "synthetic"')
     if dataset == "synthetic":
-        raise DataError("the stand-in is not drawn yet")
+        return _stand_in()
     folder = root_folder(root)
+    mirrors = list(mirrors or os.environ.get("COURSE_MIRRORS", "").split() or download.MIRRORS)
+    for mirror in mirrors:
+        if not mirror.startswith(("http://", "https://")):
+            raise DataError(f"mirror {mirror!r} is no address; expected one that begins with https:// or http://")
     try:
-        rows = _open_cache(folder / CACHE) if (folder / CACHE).exists() else _prepare(folder)
+        rows = _rows(folder, mirrors, patient=dataset == "cifar10")
+    except download.DownloadError as error:
+        advice = f"put {download.ARCHIVE} into {folder}, or name a mirror in the environment variable COURSE_MIRRORS"
+        if dataset == "cifar10":
+            raise DataError(f"{error}; {advice}") from error
+        warnings.warn(f"CIFAR-10 is out of reach, so the data is SYNTHETIC: {error}; {advice}", stacklevel=2)
+        return _stand_in()
     except OSError as error:
-        reason = error.strerror or str(error)
+        if error.errno in DISK_FULL:
+            (folder / PART).unlink(missing_ok=True)
         raise DataError(
-            f"can't prepare CIFAR-10 in {folder}: {reason}; expected a folder that can be read and written, "
-            "with 0.4 GB free: make room there, or name another one in the environment variable COURSE_DATA"
+            f"can't prepare CIFAR-10 in {folder}: {error.strerror or error}; expected a folder to read and write with "
+            "0.4 GB free: make room, or name another folder in the environment variable COURSE_DATA"
         ) from error
     train, test = (
         Split(part[:, 1:].reshape(-1, 3, 32, 32), part[:, 0].astype(np.int64))
-        for part in (rows[:TRAIN_SIZE], rows[TRAIN_SIZE:])
+        for part in np.split(rows, [sources.SIZES["train"]])
     )
-    return Dataset("CIFAR-10", train, test, CACHE_SHA256, CLASSES)
+    return Dataset("CIFAR-10", train, test, sources.SHA256, CLASSES)
 
 
 def root_folder(root: str | Path | None = None) -> Path:
@@ -123,80 +134,109 @@ def root_folder(root: str | Path | None = None) -> Path:
     return Path(root or os.environ.get("COURSE_DATA") or f"{cache}/cifar10-course").expanduser()
 
 
-def _prepare(folder: Path) -> np.ndarray:
-    """The rows of the cache from the source in `folder`, cached there if it can be written."""
-    rows = _from_npz(folder / "cifar10.npz")
+def describe(dataset: Dataset, root: str | Path | None = None) -> str:
+    """What was loaded, for people: name, file, counts, mean and std of the train pixels, fingerprint."""
+    counts = np.zeros((3, 256))
+    for images in np.array_split(dataset.train.images, 20):
+        counts += [np.bincount(images[:, channel].ravel(), minlength=256) for channel in range(3)]
+    share, value = counts / counts.sum(1, keepdims=True), np.arange(256) / 255
+    mean = share @ value
+    std = np.sqrt(share @ value**2 - mean**2)
+    cache = root_folder(root) / CACHE
+    kept = dataset.name == "CIFAR-10" and cache.exists()
+    return "\n".join([
+        f"{dataset.name}: {len(dataset.train):,} train and {len(dataset.test):,} test images, "
+        f"{len(dataset.classes)} classes: {', '.join(dataset.classes)}",
+        f"file: {cache} ({cache.stat().st_size:,} bytes)" if kept else "file: none, held in memory",
+        f"train mean: {', '.join(f'{m:.4f}' for m in mean)}   std: {', '.join(f'{s:.4f}' for s in std)}",
+        f"fingerprint: SHA-256 {dataset.fingerprint}",
+    ])
+
+
+def _stand_in() -> Dataset:
+    from course_utils import synthetic
+
+    train, test = synthetic.draw()
+    digest = hashlib.sha256()
+    for part in (train, test):
+        digest.update(part.images)
+        digest.update(part.labels.astype("<i8"))
+    return Dataset("SYNTHETIC", train, test, digest.hexdigest(), synthetic.CLASSES)
+
+
+def _rows(folder: Path, mirrors: list[str], patient: bool) -> np.ndarray:
+    """The rows of the cache in `folder`, which is made first where there is none."""
+    cache, part = folder / CACHE, folder / PART
+    if cache.exists():
+        return _open_cache(cache)
+    source = next((path for path in (folder / NPZ, folder / download.ARCHIVE) if path.exists()), part)
+    if source == part and not patient and not (part.exists() and part.stat().st_size >= download.SIZE):
+        mirrors = download.reachable(mirrors)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        if cache.exists():  # made by another process in the meantime
+            return _open_cache(cache)
+        for leftover in folder.glob(f"{CACHE}.*.tmp"):  # of a process that was killed
+            with suppress(OSError):
+                leftover.unlink()
+        if source == part:
+            if shutil.disk_usage(folder).free < download.SIZE + sources.BYTES:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            download.fetch(part, mirrors)
+        try:
+            rows = sources.read(source)
+        except sources.SourceError as error:
+            raise DataError(f"{source} is refused: {error}; replace it, or remove it to download") from error
+        try:
+            _write(cache, rows)
+        except OSError as error:
+            if source == part or error.errno not in READ_ONLY:
+                raise
+            return rows  # a good source in a folder that can't be written: prepared anew each time
+        part.unlink(missing_ok=True)
+    return _open_cache(cache)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time work in `folder`; where the system has no such lock, go on without it."""
     try:
-        _write(folder / CACHE, rows)
-    except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise
-        return rows  # a read-only folder with a good source: prepared anew each time
-    return _open_cache(folder / CACHE)
+        import fcntl
+    except ImportError:  # on Windows
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 
 
 def _open_cache(path: Path) -> np.ndarray:
     with path.open("rb") as file:
-        size, found = path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
-    if found != CACHE_SHA256:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != sources.SHA256:
         raise DataError(
-            f"{path} is damaged: expected {CACHE_BYTES:,} bytes with SHA-256 {CACHE_SHA256}, found {size:,} "
-            f"bytes with {found}; delete it and load again"
+            f"{path} is damaged: expected {sources.BYTES:,} bytes with SHA-256 {sources.SHA256}, found "
+            f"{path.stat().st_size:,} with {found}; delete it and load again"
         )
     return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
 def _write(path: Path, rows: np.ndarray) -> None:
-    """Write the cache whole or not at all, whoever else is writing it."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{CACHE}.", suffix=".tmp", delete=False) as file:
-        try:
-            np.save(file, rows)
+    """Write the cache whole or not at all."""
+    unfinished = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        with unfinished.open("xb") as file:
+            file.write(sources.header(*rows.shape))
+            file.write(rows)
             file.flush()
             os.fsync(file.fileno())
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
-
-
-def _from_npz(path: Path) -> np.ndarray:
-    """Read what `np.savez` wrote, each member's header checked before its bytes are taken for an array."""
-    with zipfile.ZipFile(path) as archive:
-        return _canonical({
-            name: (
-                _member(archive, f"{name}_images", (size, 32, 32, 3)),
-                _member(archive, f"{name}_labels", (size,)),
-            )
-            for name, size in (("train", TRAIN_SIZE), ("test", CACHE_SHAPE[0] - TRAIN_SIZE))
-        })
-
-
-def _member(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    with archive.open(f"{name}.npy") as file:
-        np.lib.format.read_magic(file)
-        header = np.lib.format.read_array_header_1_0(file)
-        if header != (shape, False, np.dtype("uint8")):
-            raise ValueError(header)
-        return np.frombuffer(file.read(), np.uint8).reshape(shape)
-
-
-def _canonical(splits: dict[str, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """The rows of the cache from uint8 images (N, 32, 32, 3) and labels (N,) whose fingerprints match.
-
-    The labels keep their sequence, and the k-th place of a class takes the class's k-th image by its digest.
-    The fingerprint is the SHA-256 of the sorted (label, BLAKE2b-64 of the pixels) pairs.
-    """
-    rows = []
-    for name, (images, labels) in splits.items():
-        pairs = np.empty(len(labels), [("label", "u1"), ("digest", ">u8")])
-        digests = b"".join(hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in images)
-        pairs["label"], pairs["digest"] = labels, np.frombuffer(digests, ">u8")
-        order = np.lexsort((pairs["digest"], pairs["label"]))
-        found = hashlib.sha256(pairs[order].tobytes()).hexdigest()
-        if found != FINGERPRINTS[name]:
-            raise DataError(f"{name}: expected fingerprint {FINGERPRINTS[name]}, found {found}")
-        part = np.empty((len(labels), 3073), np.uint8)
-        part[:, 0] = labels
-        part[np.argsort(labels, kind="stable"), 1:] = images.transpose(0, 3, 1, 2)[order].reshape(-1, 3072)
-        rows.append(part)
-    return np.concatenate(rows)
+        os.replace(unfinished, path)
+    finally:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)

@@ -22,9 +22,7 @@ def ran(tmp_path_factory):
     course = toys.write_course(
         folder / "notebooks",
         lesson_00_fine=toys.notebook(FINE, REACHED),
-        lesson_01_failing=toys.notebook(
-            "good = 1", "\nbad = good + 1\nraise ValueError('too <bad>\\nto go on')", "never = 1"
-        ),
+        lesson_01_failing=toys.notebook("good = 1", FAILING, "never = 1"),
         lesson_02_dying=toys.notebook("good = 1", "import os; os._exit(1)", "never = 1"),
     )
     out, fake = folder / "out{put}", folder / "jupyter" / "kernels" / "python3"

@@ -1,0 +1,238 @@
+import json
+
+import gate
+import nbformat
+import pytest
+import toys
+from gate_book import normalise, stamp_of
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+
+from course_utils import lessons
+
+RECORD = {
+    "data": {"name": "CIFAR-10"},
+    "model": {"parameters": 14_990_922},
+    "result": {"accuracy": 0.89123},
+    "curve": [{"loss": 2.3}, {"loss": 0.5}],
+    "seconds": {"training": 600.0},
+}
+PROSE = """\
+The net of 14,990,922<!--ledger: vgg:model.parameters--> parameters (15.0 M<!--ledger: vgg:model.parameters / 1e6-->)
+reached **89.12%**<!--ledger: vgg:result.accuracy-->, which is
+1.12 points<!--ledger: vgg:result.accuracy - plain:result.accuracy--> more,
+in 10 minutes<!--ledger: vgg:seconds.training / 60-->, with a last loss of 0.50<!-- ledger:vgg:curve.-1.loss -->.
+
+| net | published |
+|---|---|
+| VGG | 92.45% <!--source: Zagoruyko 2015--> |"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A course with one lesson, `00_toy.ipynb`, that keeps every rule, and two recorded runs."""
+    text = new_output("stream", text="14,990,922 parameters\n")
+    nb = toys.notebook("import numpy\nfrom course_utils import lessons", "print(1)")
+    nb.cells.insert(4, new_markdown_cell(PROSE + "\n\n![A ladder](ladder.png)"))
+    for count, cell in enumerate((cell for cell in nb.cells if cell.cell_type == "code"), 1):
+        cell.execution_count = count
+    nb.cells[3].outputs, nb.cells[3].metadata.tags = [text], ["nbval-check-output"]
+    toys.write_course(tmp_path, lesson_00_toy=nb)
+    (tmp_path / "results").mkdir()
+    records = {"vgg": RECORD, "plain": RECORD | {"result": {"accuracy": 0.88}}}
+    records["fake"] = RECORD | {"data": {"name": "SYNTHETIC"}}
+    for name, record in records.items():
+        (tmp_path / "results" / f"{name}.json").write_text(json.dumps(record))
+    gate.save(nb, tmp_path / "00_toy.ipynb", stamped=True)
+    return tmp_path
+
+
+def found(folder, change=None):
+    """What the gate finds in the toy lesson after a change to it."""
+    path = folder / "00_toy.ipynb"
+    nb = nbformat.read(path, as_version=4)
+    if change:
+        change(nb)
+        nbformat.write(nb, path)
+    return gate.findings(path)
+
+
+def test_a_lesson_that_keeps_every_rule_passes(folder):
+    assert found(folder) == []
+
+
+def edit(number, old, new):
+    """A change: one text for another in the source of the cell `number`, counted from 1."""
+
+    def change(nb):
+        source = nb.cells[number - 1].source
+        assert old in source
+        nb.cells[number - 1].source = source.replace(old, new, 1)
+
+    return change
+
+
+def put(number, **output):
+    """A change: an output for the cell `number`: a display of `data`, or a stream."""
+    kind = "display_data" if "data" in output else "stream"
+    return lambda nb: nb.cells[number - 1].outputs.append(new_output(kind, **output))
+
+
+def error(nb):
+    nb.cells[2].outputs = [new_output("error", ename="ValueError", evalue="no", traceback=[])]
+
+
+def clear(*numbers):
+    def change(nb):
+        for number in numbers:
+            nb.cells[number - 1].update(execution_count=None, outputs=[])
+
+    return change
+
+
+def append(cell):
+    return lambda nb: nb.cells.append(cell)
+
+
+def tag(number, *tags):
+    return lambda nb: nb.cells[number - 1].metadata.update(tags=list(tags))
+
+
+REACHED = {lessons.RESULT: {"accuracy": 0.5, "on": "test", "data": "SYNTHETIC"}}
+LONG = "\n".join(f"x{i} = {i}" for i in range(26))
+
+
+@pytest.mark.parametrize(
+    ("change", "finding"),
+    [
+        (clear(3), "cell 3: not executed"),
+        (error, "cell 3: ended in ValueError"),
+        (put(3, name="stderr", text="careful"), "cell 3: wrote to stderr: 'careful'"),
+        (lambda nb: nb.metadata.update(papermill={"duration": 1.5}), "not normalised"),
+        (lambda nb: nb.metadata.update(widgets={}), "not normalised"),
+        (lambda nb: nb.cells[2].metadata.update(execution={"iopub.execute_input": "now"}), "not normalised"),
+        (lambda nb: nb.cells[2].update(id="other"), "not normalised"),
+        (lambda nb: nb.cells[2].update(execution_count=7), "not normalised"),
+        (edit(3, "import numpy", "import numpy, math"), "the code has changed since"),
+        (lambda nb: nb.metadata.course.clear(), "the code has changed since"),
+        (put(3, name="stdout", text="x" * 1_500_000), "1.5 MB, more than 1.5 MB"),
+        (put(3, name="stdout", text="saved /home/ada/run.json"), "cell 3: the absolute path /home/ada/run.json"),
+        (edit(3, "import numpy", "path = '/tmp/x'"), "cell 3: the absolute path /tmp/x"),
+        (edit(5, "The net", r"C:\Users\ada"), "cell 5: the absolute path"),
+        (put(3, name="stdout", text=" 40%|####      | 4/10"), "cell 3: a progress bar"),
+        (put(3, name="stdout", text="one\rtwo"), "cell 3: a progress bar"),
+        (put(3, name="stdout", text="\x1b[31mred"), "cell 3: a progress bar, a colour code"),
+        (put(3, data={"text/plain": "<object at 0x7f3bc0de>"}), "a memory address: '0x7f3bc0de'"),
+        (put(3, data={"application/vnd.jupyter.widget-view+json": {}}), "cell 3: a widget"),
+        (put(3, name="stdout", text="SYNTHETIC"), "cell 3: made from the stand-in"),
+        (put(3, data=REACHED), "cell 3: made from the stand-in"),
+        (tag(2), "0 cells tagged parameters, not one"),
+        (tag(3, "parameters"), "2 cells tagged parameters, not one"),
+        (edit(2, "EPOCHS = 2", "EPOCHS = 1 + 1"), "is not of the form `NAME = literal"),
+        (edit(2, "EPOCHS = 2  #@param", "EPOCHS = 2  #"), "is not of the form `NAME = literal"),
+        (edit(2, "EPOCHS = 2", "epochs = 2"), "is not of the form `NAME = literal"),
+        (edit(2, "EPOCHS = 2", "EPOCHS = 11"), "EPOCHS must be a whole number from 1 to 10, not 11"),
+        (edit(2, "EPOCHS = 2", "EPOCHS = 3"), "EPOCHS is 3, but 2 in the preset quick"),
+        (edit(2, "EPOCHS", "ROUNDS"), "the preset smoke sets EPOCHS, which the parameters cell lacks"),
+        (edit(2, "max:10", "step:10"), "EPOCHS has no min and max"),
+        (edit(2, "max:10", "max:9"), "preset full: EPOCHS must be a whole number from 1 to 9, not 10"),
+        (edit(2, ', "synthetic"', ""), "no DATASET with the choices auto, cifar10, synthetic"),
+        (clear(4), "cell 4: tagged nbval-check-output without a text output"),
+        (lambda nb: nb.cells[3].update(execution_count=None), "cell 4: tagged nbval-check-output without"),
+        (lambda nb: nb.cells[3].update(outputs=[]), "cell 4: tagged nbval-check-output without"),
+        (append(new_code_cell(LONG)), "cell 9: 26 lines of code, more than 25"),
+        (edit(3, "import numpy", "import pandas"), "cell 3: imports pandas, which readers may not have"),
+        (edit(3, "import numpy", "import numpy.nowhere"), "cell 3: imports numpy.nowhere, which does not exist"),
+        (edit(3, "import lessons", "import nothing"), "cell 3: course_utils has no nothing"),
+        (edit(3, "import lessons", "import *"), "cell 3: course_utils has no *"),
+        (edit(1, "# 0. Toy", "# 0. Other"), "cell 1: not a markdown cell that begins with the title"),
+        (lambda nb: nb.cells.insert(0, new_code_cell("1")), "cell 1: not a markdown cell that begins with the title"),
+        (append(new_markdown_cell("# Again")), "2 headings of the first level, not one"),
+        (append(new_markdown_cell("#### Deep")), "the heading 'Deep' skips a level"),
+        (edit(6, "Exercises", "Drills"), "no heading 'Exercises'"),
+        (edit(5, "![A ladder]", "![]"), "cell 5: an image without alternative text"),
+        (edit(5, "![A ladder]", '<img src="x.png">'), "cell 5: an image without alternative text"),
+        (edit(5, "89.12%", "89.13%"), "89.13 in prose, but vgg:result.accuracy is 89.12"),
+        (edit(5, "1.12 points", "-1.12 points"), "-1.12 in prose, but vgg:result.accuracy - plain:"),
+        (edit(5, "14,990,922", "14,990,923"), "14,990,923 in prose"),
+        (edit(5, "10 minutes", "ten minutes"), "a ledger comment without a number right before it"),
+        (edit(5, "vgg:result.acc", "nin:result.acc"), "not in the ledger (FileNotFoundError"),
+        (edit(5, "vgg:result.acc", "vgg:result.ac"), "not in the ledger (KeyError"),
+        (edit(5, "vgg:result.acc", "fake:result.acc"), "fake was recorded on SYNTHETIC"),
+        (edit(5, "<!--ledger: vgg:result.accuracy-->", ""), "names no source"),
+        (edit(5, " <!--source: Zagoruyko 2015-->", ""), "names no source"),
+        (edit(5, "The net", "At 850 images/s the net"), "names no source"),
+    ],
+)  # fmt: skip
+def test_a_broken_lesson_is_caught(folder, change, finding):
+    findings = found(folder, change)
+    assert any(finding in each for each in findings), findings
+
+
+def test_a_lesson_that_course_toml_does_not_list_is_caught(folder):
+    (folder / "00_toy.ipynb").rename(folder / "01_other.ipynb")
+    assert gate.findings(folder / "01_other.ipynb") == ["01_other.ipynb: not listed in course.toml"]
+
+
+def test_the_stand_in_may_be_shown_on_purpose(folder):
+    def change(nb):
+        put(3, name="stdout", text="SYNTHETIC")(nb)
+        tag(3, "shows-stand-in")(nb)
+
+    assert found(folder, change) == []
+
+
+def test_comments_and_layout_leave_the_stamp_fresh(folder):
+    nb = nbformat.read(folder / "00_toy.ipynb", as_version=4)
+    before = stamp_of(nb)
+    edit(3, "import numpy\n", "import   numpy  # a comment\n\n")(nb)
+    assert stamp_of(nb) == before
+    edit(3, "lessons", "data")(nb)
+    assert stamp_of(nb) != before
+
+
+def test_the_normal_form_of_a_normal_form_is_itself_and_ids_differ(folder):
+    nb = nbformat.read(folder / "00_toy.ipynb", as_version=4)
+    nb.cells += [new_code_cell("again()"), new_code_cell("again()")]
+    once = normalise(nb)
+    assert normalise(once) == once
+    assert len({cell.id for cell in once.cells}) == len(once.cells)
+
+
+def test_a_lesson_is_executed_in_place_and_passes(folder):
+    path = folder / "00_toy.ipynb"
+    found(folder, edit(4, "print(1)", "print(EPOCHS)\n1 + 1"))
+    gate.execute(path)
+    outputs = nbformat.read(path, as_version=4).cells[3].outputs
+    assert [output.get("text") or output.data["text/plain"] for output in outputs] == ["2\n", "2"]
+    assert gate.findings(path) == []
+
+
+def test_a_lesson_that_fails_is_left_as_it_was(folder):
+    path = folder / "00_toy.ipynb"
+    found(folder, edit(4, "print(1)", "1 / 0"))
+    before = path.read_bytes()
+    with pytest.raises(lessons.LessonError, match=r"cell \[3\] '1 / 0': ZeroDivisionError"):
+        gate.execute(path)
+    assert path.read_bytes() == before
+
+
+COMMITTED = sorted(lessons.NOTEBOOKS.glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=[path.stem for path in COMMITTED])
+def test_a_committed_lesson_keeps_every_rule(path):
+    assert gate.findings(path) == []
+
+
+@pytest.mark.skipif(not COMMITTED, reason="no lessons yet")
+def test_course_toml_lists_the_committed_lessons_and_no_others():
+    assert [lesson.path for lesson in lessons.load(lessons.NOTEBOOKS)] == COMMITTED
+
+
+RESULTS = sorted((lessons.NOTEBOOKS / "results").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=[path.stem for path in RESULTS])
+def test_recorded_runs_come_from_cifar10(path):
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert record["data"]["name"] == "CIFAR-10" and record["finished"]

@@ -1,21 +1,28 @@
-"""Checkpoints: the state of a run after an epoch, written whole or not at all, read without running code."""
+"""Checkpoints: the state of a run after an epoch, written whole or not at all, read without running code.
+
+The file is what `torch.save` writes and then the SHA-256 of that: `torch.load` reads it as it is, but alone it would
+not notice a flipped bit.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import io
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Protocol
 
 import torch
 
-from course_utils.ledger import Run, write_atomically
+from course_utils.ledger import PARTIAL, Run, write_atomically
 
 KEPT = 2
+DIGEST_BYTES = 32
 
 
 class CheckpointError(Exception):
-    """A checkpoint that is damaged or belongs to another run."""
+    """A checkpoint that cannot be written, is damaged or belongs to another run."""
 
 
 class Stateful(Protocol):
@@ -28,35 +35,71 @@ class Stateful(Protocol):
 
 def save_checkpoint(run: Run, trainer: Stateful, folder: str | Path) -> None:
     """Write the state after an epoch and the record so far; drop all but the last two checkpoints."""
-    folder, content = Path(folder), io.BytesIO()
-    torch.save(trainer.state_dict() | {"run": asdict(run)}, content)
-    write_atomically(folder / f"checkpoint-{len(run.curve):04d}.pt", content.getvalue())
-    run.save(folder / "run.json")
-    for old in sorted(folder.glob("checkpoint-*.pt"))[:-KEPT]:
-        old.unlink()
+    folder, buffer = Path(folder), io.BytesIO()
+    torch.save(trainer.state_dict() | {"run": asdict(run)}, buffer)
+    content = buffer.getvalue()
+    path = folder / f"checkpoint-{len(run.curve):04d}.pt"
+    try:
+        write_atomically(path, content + hashlib.sha256(content).digest())
+        run.save(folder / "run.json")
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be written ({error.strerror}); what was there before is whole: make room "
+                              "and start again to go on from it") from error
+    _tidy(folder)
 
 
 def resume(run: Run, trainer: Stateful, folder: str | Path) -> None:
     """Take up the latest checkpoint in `folder`, if there is one; loading it never runs code."""
-    found = sorted(Path(folder).glob("checkpoint-*.pt"))
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _tidy(folder)
+    except OSError as error:
+        raise CheckpointError(f"{folder} cannot hold checkpoints ({error.strerror}); choose another folder") from error
+    found = sorted(folder.glob("checkpoint-*.pt"))
     if not found:
         return
     path = found[-1]
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = _read(path)
         before = Run(**state.pop("run"))
     except Exception as error:  # a damaged file raises almost anything
-        raise CheckpointError(f"{path} is not a readable checkpoint ({type(error).__name__}): expected what `fit` wrote "
+        raise CheckpointError(f"{path} is not a readable checkpoint ({_reason(error)}): expected what `fit` wrote "
                               "there; delete it to go on from the one before it, or choose another folder") from None
     for part in ("recipe", "model", "data"):
-        theirs, ours = getattr(before, part), getattr(run, part)
-        if theirs != ours:
-            names = ", ".join(k for k in ours if theirs.get(k) != ours[k])
-            raise CheckpointError(f"{path} belongs to a run with another {part} ({names}); choose another folder, "
+        difference = _difference(getattr(before, part), getattr(run, part))
+        if difference:
+            raise CheckpointError(f"{path} belongs to a run with another {part} ({difference}); choose another folder, "
                                   "or delete this one to start afresh")
     try:
         trainer.load_state_dict(state)
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{path} does not fit this run ({type(error).__name__}); choose another folder, "
+        raise CheckpointError(f"{path} does not fit this run ({_reason(error)}); choose another folder, "
                               "or delete this one to start afresh") from None
-    run.curve, run.result, run.seconds = before.curve, before.result, before.seconds
+    run.curve, run.result, run.seconds, run.started = before.curve, before.result, before.seconds, before.started
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content = path.read_bytes()
+    content, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
+    if hashlib.sha256(content).digest() != digest:
+        raise ValueError("its checksum does not match")
+    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+
+
+def _tidy(folder: Path) -> None:
+    """Drop all but the last two checkpoints, and what a killed process left half-written."""
+    for path in [*sorted(folder.glob("checkpoint-*.pt"))[:-KEPT], *folder.glob(f"{PARTIAL}*")]:
+        path.unlink(missing_ok=True)
+
+
+def _difference(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
+    """The entries that differ and how: "epochs 6, here 10"."""
+    return ", ".join(
+        f"{key} {shorten(repr(theirs.get(key)), 60)}, here {shorten(repr(ours.get(key)), 60)}"
+        for key in sorted({*theirs, *ours}) if theirs.get(key) != ours.get(key))
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, on one short line."""
+    return shorten(f"{type(error).__name__}: {error}", 120)

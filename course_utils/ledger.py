@@ -9,13 +9,13 @@ import json
 import math
 import os
 import statistics
-import tempfile
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 SCHEMA = "course-run/1"
-# 97.5% quantiles of Student's t for 1, 2, ... degrees of freedom; beyond the table the normal's.
+PARTIAL = ".partial-"  # how the name of a file begins while it is being written
+# 97.5% quantiles of Student's t for 1, 2, ... degrees of freedom.
 STUDENT_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
              2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042)
 
@@ -76,15 +76,15 @@ def write_atomically(path: str | Path, content: bytes) -> Path:
     """Write a file so that a reader, or a kill at any moment, sees the old content or the new, never a part."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    partial = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(partial, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
     except BaseException:
-        Path(partial).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
     return path
 
@@ -105,7 +105,8 @@ def mean_interval(values: list[float]) -> tuple[float, float]:
     if len(values) < 2:
         return mean, math.nan
     degrees = len(values) - 1
-    t = STUDENT_T[degrees - 1] if degrees <= len(STUDENT_T) else 1.960
+    # Beyond the table, the first terms of the Cornish-Fisher expansion are right to four digits.
+    t = STUDENT_T[degrees - 1] if degrees <= len(STUDENT_T) else 1.95996 + 2.3723 / degrees + 2.8225 / degrees**2
     return mean, t * statistics.stdev(values) / math.sqrt(len(values))
 
 

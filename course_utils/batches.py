@@ -58,6 +58,8 @@ class Batches:
         images = split.images
         if images.ndim != 4 or images.shape[1:] != (3, SIZE, SIZE):
             raise ValueError(f"images of shape {images.shape}: expected (N, 3, {SIZE}, {SIZE})")
+        if split.labels.shape != (len(images),):
+            raise ValueError(f"labels of shape {split.labels.shape} for {len(images)} images: expected one label each")
         if not 1 <= batch_size <= len(images):
             raise ValueError(f"a batch size of {batch_size} for {len(images)} images: choose 1 to {len(images)}")
         self.batch_size, self.machine, self.augmentation, self.seed = batch_size, machine, augmentation, seed

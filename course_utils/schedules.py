@@ -7,6 +7,7 @@ schedule is stored in the run record as it is.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 
 Knots = tuple[tuple[float, float], ...]
@@ -21,6 +22,13 @@ def rate_at(knots: Knots, epoch: float) -> float:
         return knots[-1][1]
     (start, low), (end, high) = knots[right - 1], knots[right]
     return low + (high - low) * (epoch - start) / (end - start)
+
+
+def check(knots: Knots) -> None:
+    """Raises ValueError unless `knots` are a schedule."""
+    epochs, rates = [knot[0] for knot in knots], [knot[1] for knot in knots]
+    if not knots or epochs != sorted(epochs) or not all(math.isfinite(rate) and rate >= 0 for rate in rates):
+        raise ValueError(f"schedule {knots}: expected (epoch, learning rate) knots in order of epoch, no rate below 0")
 
 
 def constant(rate: float) -> Knots:

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from course_utils import anatomy, data, schedules
 from course_utils.batches import Augmentation, Batches
 from course_utils.checkpoints import resume, save_checkpoint
+from course_utils.evaluation import evaluate
 from course_utils.ledger import Run
 from course_utils.machine import Machine, hardware, keep_freed_memory, this_machine, versions
 
 EVALUATION_BATCH = 500
-LISTED_MISTAKES = 24
 
 
 class Diverged(Exception):
@@ -62,60 +62,14 @@ class Recipe:
             raise ValueError(f"colour {self.colour!r} is unknown: choose 'rgb' or 'yuv'")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label smoothing {self.label_smoothing} is not in [0, 1)")
+        if self.held_out < 0:
+            raise ValueError(f"{self.held_out} images held out: choose 0 or more")
+        schedules.check(self.schedule)
+        Augmentation(self.flip, self.crop, self.cutout)
 
     @property
     def augmentation(self) -> Augmentation:
         return Augmentation(self.flip, self.crop, self.cutout)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Scores of a network on a whole split: logits (N, classes) float32 and labels (N,), both on the processor."""
-
-    logits: Tensor
-    labels: Tensor
-
-    @property
-    def loss(self) -> float:
-        return F.cross_entropy(self.logits, self.labels).item()
-
-    @property
-    def predictions(self) -> Tensor:
-        return self.logits.argmax(1)
-
-    @property
-    def accuracy(self) -> float:
-        return (self.predictions == self.labels).double().mean().item()
-
-    @property
-    def confusion(self) -> Tensor:
-        """(classes, classes) counts; row: true class, column: predicted class."""
-        classes = self.logits.shape[1]
-        return torch.bincount(self.labels * classes + self.predictions, minlength=classes**2).view(classes, classes)
-
-    def mistakes(self, count: int = LISTED_MISTAKES) -> list[dict[str, Any]]:
-        """The wrong answers given with the most confidence (softmax probability), worst first."""
-        confidence, predicted = self.logits.softmax(1).max(1)
-        wrong = (predicted != self.labels).nonzero().squeeze(1)
-        worst = wrong[confidence[wrong].argsort(descending=True, stable=True)][:count].tolist()
-        return [{"index": i, "label": self.labels[i].item(), "predicted": predicted[i].item(),
-                 "confidence": round(confidence[i].item(), 4)} for i in worst]
-
-    def result(self, on: str) -> dict[str, Any]:
-        """What the record keeps."""
-        return {"on": on, "loss": self.loss, "accuracy": self.accuracy, "accuracy_with_views": None,
-                "confusion": self.confusion.tolist(), "mistakes": self.mistakes()}
-
-
-@torch.inference_mode()
-def evaluate(model: nn.Module, batches: Batches) -> Evaluation:
-    """The network's logits on every image of `batches`, in order, in evaluation mode."""
-    was_training = model.training
-    model.eval()
-    with batches.machine.autocast():
-        logits = [model(images).float().cpu() for images, _ in batches]
-    model.train(was_training)
-    return Evaluation(torch.cat(logits), batches.labels.cpu())
 
 
 def fit(
@@ -139,9 +93,12 @@ def fit(
     another run's, ValueError for a recipe that does not fit the data.
     """
     machine = machine or this_machine(precision=recipe.precision)
+    precision = str(machine.precision).removeprefix("torch.")
+    if recipe.precision not in (None, precision):
+        raise ValueError(f"the recipe asks for {recipe.precision}, the machine for {precision}: make them agree")
     if machine.device.type == "cpu":
         keep_freed_memory()
-    recipe = replace(recipe, precision=str(machine.precision).removeprefix("torch."))
+    recipe = replace(recipe, precision=precision)
     train, held_out = prepare(recipe, dataset, machine)
     model.to(machine.device, memory_format=machine.memory_format)
     run = new_run(model, recipe, dataset, machine, len(train.labels))
@@ -154,6 +111,7 @@ def fit(
         row = trainer.epoch(epoch)
         if held_out:
             scores = evaluate(model, held_out)
+            check_finite(scores.loss, len(train) * (epoch + 1), epoch + 1, row["rate"])
             row |= {"held_out_loss": scores.loss, "held_out_accuracy": scores.accuracy}
             run.result = scores.result("held_out")
         row["wall_seconds"] = time.perf_counter() - start
@@ -194,7 +152,10 @@ def finish(run: Run, model: nn.Module, recipe: Recipe, dataset: data.Dataset, ma
     start = time.perf_counter()
     if test:
         images = Batches(dataset.test, min(EVALUATION_BATCH, len(dataset.test)), machine)
-        run.result = evaluate(model, images).result("test")
+        scores = evaluate(model, images)
+        steps = run.data["train"] // recipe.batch_size * recipe.epochs
+        check_finite(scores.loss, steps, recipe.epochs, run.curve[-1]["rate"])
+        run.result = scores.result("test")
     run.seconds["wall"] += time.perf_counter() - start
     run.finished = True
 
@@ -238,8 +199,7 @@ class Trainer:
                 check_finite(loss_sum.item(), number * steps + step + 1, number + 1, rate)
         return {"epoch": number + 1, "loss": loss_sum.item() / steps,
                 "accuracy": right.item() / (steps * self.recipe.batch_size), "held_out_loss": None,
-                "held_out_accuracy": None, "rate": schedules.rate_at(self.recipe.schedule, number + 1),
-                "seconds": time.perf_counter() - start}
+                "held_out_accuracy": None, "rate": rate, "seconds": time.perf_counter() - start}
 
     def state_dict(self) -> dict[str, Any]:
         generators = {"cpu": torch.get_rng_state()}

@@ -1,0 +1,65 @@
+"""The scores of a network on a whole split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_utils.batches import Batches
+
+LISTED_MISTAKES = 24
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a network on a whole split: logits (N, classes) float32 and labels (N,), both on the processor."""
+
+    logits: Tensor
+    labels: Tensor
+
+    @property
+    def loss(self) -> float:
+        return F.cross_entropy(self.logits, self.labels).item()
+
+    @property
+    def predictions(self) -> Tensor:
+        return self.logits.argmax(1)
+
+    @property
+    def accuracy(self) -> float:
+        return (self.predictions == self.labels).double().mean().item()
+
+    @property
+    def confusion(self) -> Tensor:
+        """(classes, classes) counts; row: true class, column: predicted class."""
+        classes = self.logits.shape[1]
+        return torch.bincount(self.labels * classes + self.predictions, minlength=classes**2).view(classes, classes)
+
+    def mistakes(self, count: int = LISTED_MISTAKES) -> list[dict[str, Any]]:
+        """The wrong answers given with the most confidence (softmax probability), worst first."""
+        confidence, predicted = self.logits.softmax(1).max(1)
+        wrong = (predicted != self.labels).nonzero().squeeze(1)
+        worst = wrong[confidence[wrong].argsort(descending=True, stable=True)][:count].tolist()
+        return [{"index": i, "label": self.labels[i].item(), "predicted": predicted[i].item(),
+                 "confidence": round(confidence[i].item(), 4)} for i in worst]
+
+    def result(self, on: str) -> dict[str, Any]:
+        """What the record keeps."""
+        return {"on": on, "loss": self.loss, "accuracy": self.accuracy, "accuracy_with_views": None,
+                "confusion": self.confusion.tolist(), "mistakes": self.mistakes()}
+
+
+@torch.inference_mode()
+def evaluate(model: nn.Module, batches: Batches) -> Evaluation:
+    """The network's logits on every image of `batches`, in evaluation mode."""
+    was_training = model.training
+    model.eval()
+    with batches.machine.autocast():
+        scored = [(model(images).float().cpu(), labels.cpu()) for images, labels in batches]
+    model.train(was_training)
+    logits, labels = map(torch.cat, zip(*scored, strict=True))
+    return Evaluation(logits, labels)

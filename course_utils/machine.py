@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import platform
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -99,9 +98,17 @@ def seconds_per_call(function: Callable[[], object], calls: int = 5, warmup: int
 
 
 def peak_memory_mb() -> float:
-    """The most memory this process has held so far, in MB (10^6 bytes)."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+    """The most memory this process has held so far, in MB (10^6 bytes); nan where the system doesn't tell."""
+    try:  # Linux; getrusage would begin with the peak of the process that started this one
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        pass
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return math.nan
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # bytes on macOS
 
 
 def hardware(machine: Machine) -> dict[str, Any]:

@@ -15,9 +15,9 @@ class Dropout(nn.Module):
 
     def __init__(self, p: float) -> None:
         super().__init__()
-        if not 0 <= p < 1:
-            raise ValueError(f"dropout probability {p} is not in [0, 1)")
         self.dropped = round(p * 256)
+        if not 0 <= self.dropped < 256:
+            raise ValueError(f"dropout probability {p} is not between 0 and 255/256")
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.dropped == 0:

@@ -24,7 +24,7 @@ MIRRORS = (  # the original comes last: since June 2026 it gives 0.1 MB/s, an ho
 )
 TURN = 60.0  # seconds that a mirror may take before the next one goes on
 STALL = 10.0  # seconds without a byte after which a connection is given up
-PROBE = 5.0  # seconds in which a mirror must answer to count as reachable
+PROBE = 4.0  # seconds in which a mirror must answer to count as reachable
 CHUNK = 1 << 18
 
 
@@ -42,7 +42,7 @@ def md5(path: Path) -> str:
 
 
 def reachable(mirrors: Sequence[str]) -> list[str]:
-    """Those of `mirrors` that offer the archive, all asked at once, within PROBE seconds.
+    """Those of `mirrors` that offer the archive, all asked at once, within PROBE seconds; DownloadError if none.
 
     The threads are daemons and are left behind when time is up: nothing else ends a name lookup that hangs.
     """
@@ -61,6 +61,8 @@ def reachable(mirrors: Sequence[str]) -> list[str]:
         thread.start()
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
+    if not offers:
+        raise DownloadError(f"no mirror of {ARCHIVE} answered within {PROBE:g} s")
     return [mirror for mirror in mirrors if mirror in offers]
 
 
@@ -97,6 +99,8 @@ def fetch(part: Path, mirrors: Sequence[str]) -> None:
                 inherited, givers = False, set()
             elif file.tell() == before:
                 break
+    if not part.stat().st_size:
+        part.unlink()
     told = "; ".join(f"{urlsplit(mirror).netloc} {outcome}" for mirror, outcome in outcomes.items())
     raise DownloadError(f"no mirror gave {ARCHIVE} ({SIZE:,} bytes, MD5 {MD5}): {told}")
 

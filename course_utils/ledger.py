@@ -35,7 +35,7 @@ class Run:
     versions  python, torch, system
     curve     per epoch: epoch (from 1), loss and accuracy on the batches trained on, held_out_loss and
               held_out_accuracy (None if nothing is held out), rate (learning rate at its end), seconds (training
-              alone), wall_seconds (with evaluation, report and checkpoint of this epoch)
+              alone), wall_seconds (with the evaluation)
     result    at the end: on ("test" or "held_out"), loss, accuracy, accuracy_with_views (None without test-time
               views), confusion (rows true, columns predicted), mistakes (the most confident ones: index, label,
               predicted, confidence)

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_utils import anatomy, data, schedules
+from course_utils import anatomy, data, schedules, yuv
 from course_utils.batches import Augmentation, Batches
 from course_utils.checkpoints import resume, save_checkpoint
 from course_utils.evaluation import evaluate
@@ -99,7 +99,7 @@ def fit(
     if machine.device.type == "cpu":
         keep_freed_memory()
     recipe = replace(recipe, precision=precision)
-    train, held_out = prepare(recipe, dataset, machine)
+    train, held_out, test_set = prepare(recipe, dataset, machine, test)
     model.to(machine.device, memory_format=machine.memory_format)
     run = new_run(model, recipe, dataset, machine, len(train.labels))
     trainer = Trainer(model, recipe, train)
@@ -122,19 +122,34 @@ def fit(
             save_checkpoint(run, trainer, folder)
         if on_epoch:
             on_epoch(run)
-    finish(run, model, recipe, dataset, machine, test)
+    start = time.perf_counter()
+    if test_set:
+        scores = evaluate(model, test_set)
+        check_finite(scores.loss, len(train) * recipe.epochs, recipe.epochs, run.curve[-1]["rate"])
+        run.result = scores.result("test")
+    run.seconds["wall"] += time.perf_counter() - start
+    run.finished = True
     if folder is not None:
         run.save(Path(folder) / "run.json")
     return run
 
 
-def prepare(recipe: Recipe, dataset: data.Dataset, machine: Machine) -> tuple[Batches, Batches | None]:
-    """Batches to train on and, unless nothing is held out, batches that score the curve."""
-    train, held_out = data.split(dataset.train, recipe.held_out) if recipe.held_out else (dataset.train, None)
-    train_batches = Batches(train, recipe.batch_size, machine, recipe.augmentation, recipe.seed)
-    if held_out is None:
-        return train_batches, None
-    return train_batches, Batches(held_out, min(EVALUATION_BATCH, len(held_out)), machine)
+def prepare(
+    recipe: Recipe, dataset: data.Dataset, machine: Machine, test: bool
+) -> tuple[Batches, Batches | None, Batches | None]:
+    """Batches to train on, the held-out ones that score the curve (None if nothing is held out), and the test set's."""
+    if recipe.held_out >= len(dataset.train):
+        raise ValueError(f"{recipe.held_out} images held out of {len(dataset.train)}: nothing is left to train on")
+    splits = {"train": dataset.train}
+    if recipe.held_out:
+        splits["train"], splits["held_out"] = data.split(dataset.train, recipe.held_out)
+    if test:
+        splits["test"] = dataset.test
+    if recipe.colour == "yuv":
+        splits = dict(zip(splits, yuv.preprocess(*splits.values()), strict=True))
+    train = Batches(splits.pop("train"), recipe.batch_size, machine, recipe.augmentation, recipe.seed)
+    scored = {name: Batches(split, min(EVALUATION_BATCH, len(split)), machine) for name, split in splits.items()}
+    return train, scored.get("held_out"), scored.get("test")
 
 
 def new_run(model: nn.Module, recipe: Recipe, dataset: data.Dataset, machine: Machine, images: int) -> Run:
@@ -146,18 +161,6 @@ def new_run(model: nn.Module, recipe: Recipe, dataset: data.Dataset, machine: Ma
               "train": images, "held_out": len(dataset.train) - images, "test": len(dataset.test)},
         hardware=hardware(machine), versions=versions(), started=datetime.now(UTC).date().isoformat(),
     )
-
-
-def finish(run: Run, model: nn.Module, recipe: Recipe, dataset: data.Dataset, machine: Machine, test: bool) -> None:
-    start = time.perf_counter()
-    if test:
-        images = Batches(dataset.test, min(EVALUATION_BATCH, len(dataset.test)), machine)
-        scores = evaluate(model, images)
-        steps = run.data["train"] // recipe.batch_size * recipe.epochs
-        check_finite(scores.loss, steps, recipe.epochs, run.curve[-1]["rate"])
-        run.result = scores.result("test")
-    run.seconds["wall"] += time.perf_counter() - start
-    run.finished = True
 
 
 class Trainer:

@@ -1,0 +1,199 @@
+"""Batches: every image that comes out is one that could be made by hand from one that went in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from tiny import CPU, random_split
+from torchvision.transforms import v2
+
+from course_utils.batches import Augmentation, Batches, shifted, square, which_flip
+from course_utils.data import MEAN, STD, Split
+from course_utils.machine import Machine
+
+SPLIT = random_split(96)
+RAW = torch.tensor(SPLIT.images)
+
+
+def numbered(n: int = 64) -> Split:
+    """Images that carry their number in every pixel, so that one can be told from any part of it."""
+    return Split(np.tile(np.arange(n, dtype=np.uint8)[:, None, None, None], (1, 3, 32, 32)), np.arange(n))
+
+
+def pixels(split: Split, augmentation: Augmentation, batch_size: int, epoch: int = 0, seed: int = 0) -> torch.Tensor:
+    """A whole epoch with the normalisation undone: whole pixel values, except where cutout wrote zeros."""
+    batches = Batches(split, batch_size, CPU, augmentation, seed, mean=(0, 0, 0), std=(1, 1, 1))
+    return torch.cat([images for images, _ in batches.epoch(epoch)]) * 255
+
+
+def order(seed: int, epoch: int, batch_size: int = 10) -> list[int]:
+    return pixels(numbered(), Augmentation(), batch_size, epoch, seed)[:, 0, 0, 0].round().int().tolist()
+
+
+def test_normalisation_is_torchvisions():
+    ours = torch.cat([images for images, _ in Batches(SPLIT, 32, CPU)])
+    theirs = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])(RAW)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("flip", [None, "random", "half"])
+def test_every_augmented_image_is_a_window_of_its_padded_source(flip):
+    border, split = 4, SPLIT.first(10)  # one image of each class: the label tells the source
+    padded = F.pad(torch.tensor(split.images).float(), (border,) * 4, mode="reflect")
+    windows = padded.unfold(2, 32, 1).unfold(3, 32, 1).permute(0, 2, 3, 1, 4, 5).flatten(1, 2)  # (10, 81, 3, 32, 32)
+    source = {label: torch.cat([windows[i], windows[i].flip(-1)]) for i, label in enumerate(split.labels.tolist())}
+    batches = Batches(split, 5, CPU, Augmentation(flip, border), mean=(0, 0, 0), std=(1, 1, 1))
+    seen = []
+    for epoch in range(4):
+        for images, labels in batches.epoch(epoch):
+            for image, label in zip((images * 255).round(), labels.tolist(), strict=True):
+                here = (source[label] == image).flatten(1).all(1).nonzero().flatten().tolist()
+                assert len(here) == 1, "not exactly one window of its source"
+                seen += here
+    assert len(set(seen)) > 20, "every image should have its own draw"
+    assert any(place >= 81 for place in seen) == bool(flip)
+
+
+@pytest.mark.parametrize("border", [1, 4, 31])
+def test_a_crop_is_reflection_padding_and_slicing(border):
+    """For every offset there is, against torch's own padding of a row of pixels."""
+    axis = torch.arange(32)
+    padded = F.pad(axis.float()[None, None], (border, border), mode="reflect")[0, 0]
+    rows = shifted(axis.expand(5000, 32), border, torch.Generator().manual_seed(0)).float()
+    possible = {tuple(padded[start : start + 32].tolist()) for start in range(2 * border + 1)}
+    assert {tuple(row.tolist()) for row in rows} == possible
+
+
+def test_offsets_are_uniform():
+    rows = shifted(torch.arange(32).expand(9000, 32), 4, torch.Generator().manual_seed(1))
+    windows = F.pad(torch.arange(32.0)[None, None], (4, 4), mode="reflect")[0, 0].unfold(0, 32, 1)
+    counts = (rows[:, None] == windows).all(2).sum(0)
+    assert counts.sum() == 9000
+    assert ((counts - 1000).abs() < 5 * 1000**0.5).all()
+
+
+def test_random_flip_is_a_fair_coin_per_image():
+    flips = which_flip(10_000, "random", torch.Generator().manual_seed(0))
+    assert abs(flips.sum().item() - 5000) < 5 * 50
+    pairs = flips.view(-1, 2)
+    assert abs((pairs[:, 0] == pairs[:, 1]).sum().item() - 2500) < 5 * 36  # neighbours know nothing of each other
+
+
+def test_half_flip_mirrors_exactly_half_of_each_batch_and_never_the_same_half():
+    slope = Split(np.tile(np.arange(32, dtype=np.uint8), (96, 3, 32, 1)), np.zeros(96, np.int64))
+    flipped = pixels(slope, Augmentation("half"), 24)[:, 0, 0, 0] > 15
+    assert flipped.view(4, 24).sum(1).tolist() == [12] * 4
+    assert len({tuple(row) for row in flipped.view(4, 24).tolist()}) == 4
+    assert which_flip(7, "half", torch.Generator()).sum() == 3
+
+
+def test_cutout_zeroes_one_square_of_normalised_pixels_inside_the_image():
+    white = Split(np.full((96, 3, 32, 32), 255, np.uint8), np.zeros(96, np.int64))
+    images = torch.cat([images for images, _ in Batches(white, 32, CPU, Augmentation(cutout=8)).epoch(0)])
+    holes = images == 0
+    assert (holes == holes[:, :1]).all()  # the same in each channel
+    holes = holes[:, 0]
+    assert (holes.sum((1, 2)) == 64).all()
+    assert (holes.any(1).sum(1) == 8).all()
+    assert (holes.any(2).sum(1) == 8).all()
+    assert len({tuple(h.flatten().nonzero()[0].tolist()) for h in holes}) > 60
+
+
+def test_cutout_is_uniform_over_its_places():
+    corners = square(20_000, 8, torch.Generator().manual_seed(0)).flatten(1).int().argmax(1)
+    for position in (corners // 32, corners % 32):
+        counts = torch.bincount(position, minlength=25)
+        assert len(counts) == 25
+        assert ((counts - 800).abs() < 5 * 800**0.5).all()
+
+
+def test_an_epoch_holds_every_image_at_most_once_in_an_order_of_its_own():
+    first, second = order(0, 0), order(0, 1)
+    assert len(first) == 60  # of 64: the short batch is dropped
+    assert len(set(first)) == 60
+    assert set(first) <= set(range(64))
+    assert first != second
+    assert first != sorted(first)
+    assert first == order(0, 0)
+    assert first != order(1, 0)
+    assert set(first) != set(second), "what is dropped should change"
+
+
+def test_draws_depend_on_seed_and_epoch_alone():
+    everything = Augmentation("random", 4, 8)
+    again = pixels(SPLIT, everything, 32, epoch=2, seed=7)
+    torch.rand(1)
+    assert torch.equal(again, pixels(SPLIT, everything, 32, epoch=2, seed=7))
+    assert not torch.equal(again, pixels(SPLIT, everything, 32, epoch=3, seed=7))
+    assert not torch.equal(again, pixels(SPLIT, everything, 32, epoch=2, seed=8))
+
+
+def test_evaluation_is_in_order_and_complete():
+    batches = Batches(SPLIT, 40, CPU)
+    sizes, labels = zip(*((len(images), labels) for images, labels in batches), strict=True)
+    assert sizes == (40, 40, 16)
+    assert len(batches) == 3
+    assert torch.equal(torch.cat(labels), torch.from_numpy(SPLIT.labels.copy()))
+    assert len(Batches(SPLIT, 40, CPU, Augmentation())) == 2
+
+
+def test_batches_are_float32_channels_last_with_int64_labels():
+    for augmentation in (None, Augmentation("random", 4, 8)):
+        images, labels = next(Batches(SPLIT, 32, CPU, augmentation).epoch(0))
+        assert images.shape == (32, 3, 32, 32)
+        assert images.dtype == torch.float32
+        assert images.is_contiguous(memory_format=torch.channels_last)
+        assert labels.dtype == torch.int64
+
+
+def test_images_in_floating_point_pass_as_they_are():
+    prepared = Split((SPLIT.images / 64 - 1).astype(np.float16), SPLIT.labels)
+    images = torch.cat([images for images, _ in Batches(prepared, 32, CPU)])
+    assert images.dtype == torch.float32
+    assert torch.equal(images, torch.from_numpy(prepared.images.copy()).float())
+
+
+def test_the_split_is_neither_changed_nor_shared():
+    before = SPLIT.images.copy()
+    batches = Batches(SPLIT, 32, CPU, Augmentation("half", 4, 8))
+    for images, _ in batches.epoch(0):
+        images.zero_()
+    assert np.array_equal(SPLIT.images, before)
+    batches.pixels.zero_()
+    assert np.array_equal(SPLIT.images, before)
+
+
+def zeros(*shape: int) -> Split:
+    return Split(np.zeros(shape, np.uint8), np.zeros(shape[0], np.int64))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Batches(zeros(5, 32, 32, 3), 2, CPU), r"\(5, 32, 32, 3\)"),
+        (lambda: Batches(zeros(5, 3, 28, 28), 2, CPU), "28"),
+        (lambda: Batches(zeros(3, 32, 32), 2, CPU), r"\(3, 32, 32\)"),
+        (lambda: Batches(Split(SPLIT.images, SPLIT.labels[:-1]), 2, CPU), "labels"),
+        (lambda: Batches(SPLIT, 97, CPU), "97 for 96 images"),
+        (lambda: Batches(SPLIT, 0, CPU), "batch size of 0"),
+        (lambda: Augmentation("sometimes"), "'sometimes'"),
+        (lambda: Augmentation(crop=32), "crop of 32"),
+        (lambda: Augmentation(crop=-1), "crop of -1"),
+        (lambda: Augmentation(cutout=40), "cutout of 40"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(make, message):
+    with pytest.raises(ValueError, match=message) as refusal:
+        make()
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_holds_the_data_and_makes_the_same_kind_of_batch():
+    machine = Machine(torch.device("cuda"), torch.bfloat16)
+    images, labels = next(Batches(SPLIT, 32, machine, Augmentation("half", 4, 8)).epoch(0))
+    assert images.is_cuda
+    assert labels.is_cuda
+    assert ((images == 0).all(1).sum((1, 2)) == 64).all()

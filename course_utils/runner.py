@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from course_utils.ledger import write_atomically
 from course_utils.lessons import RESULT, Lesson, LessonError, accuracy_text, literal
 
 
@@ -86,7 +87,7 @@ def execute(lesson: Lesson, parameters: dict[str, Any], out: Path) -> Outcome:
     seconds = time.perf_counter() - start
     if target.exists():
         page, _ = HTMLExporter(embed_images=True).from_filename(str(target))
-        _write(target.with_suffix(".html"), page)
+        write_atomically(target.with_suffix(".html"), page.encode())
     return Outcome(lesson, seconds, None if error else _reached(target), error)
 
 
@@ -97,9 +98,10 @@ def execute_notebook(source: Path, target: Path, parameters: dict[str, Any], fol
     """
     from papermill import PapermillExecutionError, execute_notebook
 
-    options = {"kernel_name": "python3", "language": "python", "kernel_manager_class": _this_python()}
+    kernel = {"kernel_name": "python3", "kernel_manager_class": _this_python(), "start_timeout": 300}
+    options = {"language": "python", "cwd": folder, "progress_bar": False}
     try:
-        execute_notebook(literal(source), literal(target), parameters, cwd=folder, progress_bar=False, **options)
+        execute_notebook(literal(source), literal(target), parameters, **kernel, **options)
     except PapermillExecutionError as error:
         what = f"{error.ename}: {error.evalue}".strip().splitlines()[0]
         raise LessonError(f"{_cell(error.exec_count, error.source)}: {what}") from error
@@ -124,7 +126,8 @@ def write_index(outcomes: Sequence[Outcome], preset: str, out: Path) -> None:
             links,
         ]
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    _write(out / "index.html", PAGE.format(preset=html.escape(preset), rows="\n".join(rows)))
+    page = PAGE.format(preset=html.escape(preset), rows="\n".join(rows))
+    write_atomically(out / "index.html", page.encode())
 
 
 PAGE = """<!doctype html>
@@ -145,12 +148,6 @@ p {{ margin: .2rem 0 }}
 </table>
 </html>
 """
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
 
 
 def _start_worker(jobs: int) -> None:

@@ -33,7 +33,8 @@ def prepare(names: list[str], dataset: str, folder: Path) -> None:
 def run(folder: Path, junit: Path) -> int:
     """Run the notebooks of a folder under nbval; pytest's exit status."""
     threads = str(max(1, (os.cpu_count() or 1) // WORKERS))
-    nbval = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=300"]
+    nbval = ["--nbval-lax", "--nbval-current-env"]
+    nbval += ["--nbval-cell-timeout=300", "--nbval-kernel-startup-timeout=300"]
     options = [f"-n{WORKERS}", "--dist=loadfile", f"--junitxml={junit}", "-pno:cacheprovider", "--color=no", "-q"]
     return subprocess.call(
         [sys.executable, "-m", "pytest", *nbval, *options, "."],

@@ -106,10 +106,10 @@ def test_ctrl_c_stops_the_lesson_and_keeps_what_ran(course):
         assert command.poll() is None
         time.sleep(0.05)
     os.killpg(command.pid, signal.SIGINT)
-    said = command.communicate(timeout=60)[1]
+    said = command.communicate(timeout=300)[1]
     assert (command.returncode, said) == (130, "\ncourse: interrupted\n")
     assert "kept" in (course / "course-run" / "00_slow.ipynb").read_text()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     with pytest.raises(ProcessLookupError):
         while time.monotonic() < deadline:
             os.kill(int(kernel.read_text()), 0)

@@ -58,7 +58,7 @@ def image_grid(
     images = _array(images)
     pixels = np.clip(images.transpose(0, 2, 3, 1) / (255 if images.dtype == np.uint8 else 1), 0, 1)
     picture = _mosaic(pixels, titles, columns, title, data_name)
-    named = ": " * bool(len(titles)) + ", ".join(t.replace("\n", " ") for t in titles)
+    named = ": " * bool(len(titles)) + ", ".join(t.replace("\n", " ") for t in titles if t)
     picture.alt += f"{title or 'Images'}, a grid of {len(images)}{named}."
     return picture
 

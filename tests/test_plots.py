@@ -134,3 +134,8 @@ def test_layer_bars_name_the_heaviest_layers():
     model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(8192, 10))
     picture = plots.layer_bars(anatomy.layers(model))
     assert "Most parameters: 3, 81,930. Most FLOPs per image: 0, 442,368." in picture.alt
+
+
+def test_alternative_text_leaves_out_tiles_without_a_title():
+    picture = plots.image_grid(IMAGES[:3], ["cat", "", "dog"], data_name="CIFAR-10")
+    assert picture.alt == "Images, a grid of 3: cat, dog."

@@ -19,7 +19,7 @@ CHUNK = 500  # images at a time
 
 def rgb_to_yuv(images: Tensor) -> Tensor:
     """Brightness Y and two colour differences U, V of RGB images (N, 3, H, W), in the same units."""
-    return torch.einsum("yc,nchw->nyhw", RGB_TO_YUV, images)
+    return torch.einsum("yc,nchw->nyhw", RGB_TO_YUV.to(images), images)
 
 
 def gaussian(size: int = 7) -> Tensor:
@@ -42,7 +42,7 @@ def local_contrast_normalise(planes: Tensor, size: int = 7) -> Tensor:
     `inside` is the weight that lies within the image, 1 away from the border; without it the zeros beyond would
     count. Torch divides the deviation by it after the square root, not before, and so do we.
     """
-    weights = gaussian(size)
+    weights = gaussian(size).to(planes)
     inside = local_mean(torch.ones_like(planes[:1]), weights)
     centred = planes - local_mean(planes, weights) / inside
     deviation = local_mean(centred**2, weights).sqrt() / inside

@@ -60,7 +60,7 @@ class Batches:
             raise ValueError(f"images of shape {images.shape}: expected (N, 3, {SIZE}, {SIZE})")
         if split.labels.shape != (len(images),):
             raise ValueError(f"labels of shape {split.labels.shape} for {len(images)} images: expected one label each")
-        if not 1 <= batch_size <= len(images):
+        if batch_size < 1 or (augmentation and batch_size > len(images)):
             raise ValueError(f"a batch size of {batch_size} for {len(images)} images: choose 1 to {len(images)}")
         self.batch_size, self.machine, self.augmentation, self.seed = batch_size, machine, augmentation, seed
         # Pixel after pixel, three values each: what a crop copies then lies together, and batches are channels last.

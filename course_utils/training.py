@@ -148,7 +148,7 @@ def prepare(
     if recipe.colour == "yuv":
         splits = dict(zip(splits, yuv.preprocess(*splits.values()), strict=True))
     train = Batches(splits.pop("train"), recipe.batch_size, machine, recipe.augmentation, recipe.seed)
-    scored = {name: Batches(split, min(EVALUATION_BATCH, len(split)), machine) for name, split in splits.items()}
+    scored = {name: Batches(split, EVALUATION_BATCH, machine) for name, split in splits.items()}
     return train, scored.get("held_out"), scored.get("test")
 
 

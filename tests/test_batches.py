@@ -176,7 +176,7 @@ def zeros(*shape: int) -> Split:
         (lambda: Batches(zeros(5, 3, 28, 28), 2, CPU), "28"),
         (lambda: Batches(zeros(3, 32, 32), 2, CPU), r"\(3, 32, 32\)"),
         (lambda: Batches(Split(SPLIT.images, SPLIT.labels[:-1]), 2, CPU), "labels"),
-        (lambda: Batches(SPLIT, 97, CPU), "97 for 96 images"),
+        (lambda: Batches(SPLIT, 97, CPU, Augmentation()), "97 for 96 images"),
         (lambda: Batches(SPLIT, 0, CPU), "batch size of 0"),
         (lambda: Augmentation("sometimes"), "'sometimes'"),
         (lambda: Augmentation(crop=32), "crop of 32"),

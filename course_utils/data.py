@@ -180,7 +180,8 @@ def _rows(folder: Path, mirrors: list[str], patient: bool) -> np.ndarray:
             with suppress(OSError):
                 leftover.unlink()
         if source == part:
-            if shutil.disk_usage(folder).free < download.SIZE + sources.BYTES:
+            have = part.stat().st_size if part.exists() else 0
+            if shutil.disk_usage(folder).free < download.SIZE - have + sources.BYTES:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             download.fetch(part, mirrors)
         try:
@@ -212,8 +213,6 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
 
 
 def _open_cache(path: Path) -> np.ndarray:

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
+from io import FileIO
 from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
@@ -101,11 +102,11 @@ def fetch(part: Path, mirrors: Sequence[str]) -> None:
                 break
     if not part.stat().st_size:
         part.unlink()
-    told = "; ".join(f"{urlsplit(mirror).netloc} {outcome}" for mirror, outcome in outcomes.items())
+    told = "; ".join(f"{mirror} {outcome}" for mirror, outcome in outcomes.items())
     raise DownloadError(f"no mirror gave {ARCHIVE} ({SIZE:,} bytes, MD5 {MD5}): {told}")
 
 
-def _take_turn(file, mirror: str, progress: "_Progress") -> str:
+def _take_turn(file: FileIO, mirror: str, progress: "_Progress") -> str:
     """Append what `mirror` gives within TURN seconds; say why it ended."""
     deadline = time.monotonic() + TURN
     try:
@@ -128,7 +129,7 @@ def _chunks(mirror: str, start: int) -> Iterator[bytes]:
             try:
                 chunk = response.read1(min(CHUNK, SIZE - at))
             except (OSError, http.client.HTTPException) as error:
-                raise MirrorError(f"broke off at byte {at:,} ({error or type(error).__name__})") from error
+                raise MirrorError(f"broke off at byte {at:,} ({error})") from error
             if not chunk:
                 raise MirrorError(f"ended at byte {at:,}")
             yield chunk[max(0, start - at) :]
@@ -136,11 +137,12 @@ def _chunks(mirror: str, start: int) -> Iterator[bytes]:
 
 
 def _request(mirror: str, start: int, timeout: float) -> http.client.HTTPResponse:
-    request = urllib.request.Request(mirror, headers={"Range": f"bytes={start}-", "User-Agent": "cifar10-course"})
+    """The answer of `mirror`, if that is the archive's bytes from `start` on, or all of them."""
+    headers = {"Range": f"bytes={start}-", "User-Agent": "cifar10-course"}
     try:
-        response = urllib.request.urlopen(request, timeout=timeout)
-    except (OSError, http.client.HTTPException) as error:
-        raise MirrorError(f"gave no answer ({getattr(error, 'reason', error) or type(error).__name__})") from error
+        response = urllib.request.urlopen(urllib.request.Request(mirror, headers=headers), timeout=timeout)
+    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: an address that is none
+        raise MirrorError(f"gave no answer ({error})") from error
     if response.status == 206:
         offer = response.headers.get("Content-Range", "")
         good = re.fullmatch(rf"bytes {start}-\d+/({SIZE}|\*)", offer)

@@ -162,11 +162,11 @@ def with_header(shape: str) -> bytes:
 
 
 def bomb() -> bytes:
-    """An .npz of a megabyte whose train images would fill a gigabyte."""
+    """A small .npz whose train images would fill 200 MB."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file, file.open("train_images.npy", "w") as member:
         member.write(sources.header(500, 32, 32, 3))
-        for _ in range(1000):
+        for _ in range(200):
             member.write(bytes(10**6))
     return buffer.getvalue()
 

@@ -25,7 +25,7 @@ MIRRORS = (  # the original comes last: since June 2026 it gives 0.1 MB/s, an ho
 )
 TURN = 60.0  # seconds that a mirror may take before the next one goes on
 STALL = 10.0  # seconds without a byte after which a connection is given up
-PROBE = 4.0  # seconds in which a mirror must answer to count as reachable
+PROBE = 3.0  # seconds in which a mirror must answer to count as reachable
 CHUNK = 1 << 18
 
 

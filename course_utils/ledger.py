@@ -18,6 +18,14 @@ PARTIAL = ".partial-"  # how the name of a file begins while it is being written
 # 97.5% quantiles of Student's t for 1, 2, ... degrees of freedom.
 STUDENT_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
              2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042)
+# What every record holds, besides what its kind of run adds.
+REQUIRED = {
+    "recipe": {"name", "epochs"}, "model": {"name", "parameters", "flops", "layers"},
+    "data": {"name", "fingerprint", "train", "held_out", "test"},
+    "hardware": {"device", "gpu", "processor", "threads", "precision"}, "seconds": {"training", "wall"},
+    "curve": {"epoch", "loss", "accuracy", "held_out_loss", "held_out_accuracy", "rate", "seconds", "wall_seconds"},
+    "result": {"on", "loss", "accuracy", "accuracy_with_views", "confusion", "mistakes"},
+}
 
 
 class LedgerError(Exception):
@@ -69,7 +77,24 @@ class Run:
         names = {f.name for f in fields(cls)}
         if not isinstance(record, dict) or record.get("schema") != SCHEMA or set(record) != names:
             raise LedgerError(f"{path}: not a run record of schema {SCHEMA}; record the run again")
-        return cls(**record)
+        run = cls(**record)
+        if wrong := _wrong(run):
+            raise LedgerError(f"{path}: not a sound run record ({wrong}); record the run again")
+        return run
+
+
+def _wrong(run: Run) -> str | None:
+    """What a reader of the record would stumble over, if anything."""
+    rows = run.curve if isinstance(run.curve, list) else [run.curve]
+    parts = [(name, getattr(run, name)) for name in ("recipe", "model", "data", "hardware", "seconds")]
+    parts += [("curve", row) for row in rows] + [("result", run.result)] * (run.result is not None)
+    for name, part in parts:
+        if not isinstance(part, dict) or not REQUIRED[name] <= part.keys():
+            return f"{name} lacks one of {', '.join(sorted(REQUIRED[name]))}"
+        accuracy = part.get("accuracy", 0)
+        if not isinstance(accuracy, (int, float)) or not 0 <= accuracy <= 1:
+            return f"an accuracy in {name} is {accuracy!r}, not a fraction"
+    return "finished, and no epoch in the curve" if run.finished and not run.curve else None
 
 
 def write_atomically(path: str | Path, content: bytes) -> Path:

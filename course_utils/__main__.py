@@ -106,10 +106,10 @@ def _bench(options: argparse.Namespace) -> int:
         _check_folder(options.json.resolve().parent)
     from course_utils import bench
 
-    rows = bench.run(("input", "train") if options.case == "all" else (options.case,))
-    print(_table(rows))
+    measured = bench.run(("input", "train") if options.case == "all" else (options.case,))
+    print(_table(measured["rows"]))
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
     return 0
 
 

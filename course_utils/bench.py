@@ -1,0 +1,142 @@
+"""What the course's way of feeding and training a network gains over the usual one, measured on this machine.
+
+Ours and the usual way take turns, so that whatever else the machine does slows both, and medians are compared.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from course_utils.batches import Augmentation, Batches
+from course_utils.data import MEAN, STD, Split
+from course_utils.machine import Machine, hardware, keep_freed_memory, seconds_per_call, this_machine, versions
+from course_utils.models.layers import Dropout
+from course_utils.models.vgg import VGG
+from course_utils.schedules import constant
+from course_utils.synthetic import draw
+from course_utils.training import Recipe, Trainer
+
+
+def run(cases: Sequence[str]) -> dict[str, Any]:
+    """Measure the `cases` ("input", "train"): rows of images per second, and what they were measured on."""
+    return {"rows": [CASES[case]() for case in cases], "hardware": hardware(this_machine()), "versions": versions()}
+
+
+def row(case: str, ours: Callable[[], float], usual: Callable[[], float], repeats: int) -> dict[str, Any]:
+    """Medians of images per second over `repeats` turns of each way."""
+    turns = [(ours(), usual()) for _ in range(repeats)]
+    mine, theirs = (round(statistics.median(rates), 1) for rates in zip(*turns, strict=True))
+    return {"case": case, "ours": mine, "usual": theirs, "unit": "images/s", "ratio": round(mine / theirs, 2)}
+
+
+def input_pipeline(images: int = 10_000, batch_size: int = 128, repeats: int = 3) -> dict[str, Any]:
+    """Flipped, cropped and normalised batches: `Batches` against torchvision's transforms in a DataLoader."""
+    split, _ = draw(0, images, 10)
+    machine = this_machine()
+    batches = Batches(split, batch_size, machine, Augmentation("random", crop=4))
+    loader = usual_loader(split, batch_size)
+
+    def per_second(an_epoch: Callable[[], object]) -> Callable[[], float]:
+        return lambda: len(batches) * batch_size / seconds_per_call(an_epoch, calls=1)
+
+    def usual_epoch() -> None:
+        for pixels, labels in loader:
+            pixels.to(machine.device), labels.to(machine.device)
+
+    return row("input", per_second(lambda: [None for _ in batches.epoch(0)]), per_second(usual_epoch), repeats)
+
+
+class Pictures(torch.utils.data.Dataset):
+    """One image and its label at a time, as torchvision's data sets hand them out."""
+
+    def __init__(self, split: Split, transform: Callable[[Any], torch.Tensor]) -> None:
+        self.images, self.labels = np.ascontiguousarray(split.images.transpose(0, 2, 3, 1)), split.labels
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        from PIL import Image
+
+        return self.transform(Image.fromarray(self.images[index])), int(self.labels[index])
+
+
+def usual_loader(split: Split, batch_size: int) -> torch.utils.data.DataLoader:
+    """A worker for every core, kept between epochs: starting them doesn't count."""
+    from torchvision import transforms
+
+    transform = transforms.Compose([
+        transforms.RandomCrop(32, 4, padding_mode="reflect"), transforms.RandomHorizontalFlip(),
+        transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
+    return torch.utils.data.DataLoader(Pictures(split, transform), batch_size, shuffle=True, drop_last=True,
+                                       num_workers=os.cpu_count() or 1, persistent_workers=True)
+
+
+def training(batch_size: int = 128, steps: int = 4, repeats: int = 3) -> dict[str, Any]:
+    """Steps of VGG with BN and dropout: as `fit` takes them against float32, eager, with torch's dropout.
+
+    Each measurement has a process of its own. What `keep_freed_memory` asks of the allocator holds for a whole
+    process, and memory that one way has kept would help the other.
+    """
+    def per_second(way: str) -> Callable[[], float]:
+        command = [sys.executable, "-m", "course_utils.bench", way, str(batch_size), str(steps)]
+        return lambda: float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+    return row("train", per_second("ours"), per_second("usual"), repeats)
+
+
+def training_rate(way: str, batch_size: int, steps: int) -> float:
+    """Images per second of `steps` steps, after as many to warm up; ours makes its batches in that time too."""
+    split, _ = draw(0, batch_size * steps, 10)
+    machine = this_machine()
+    an_epoch = (our_training if way == "ours" else usual_training)(split, batch_size, machine)
+    return len(split) / seconds_per_call(an_epoch, calls=1)
+
+
+def our_training(split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
+    keep_freed_memory()
+    recipe = Recipe("bench", 1, constant(0.01), batch_size)
+    model = VGG().to(machine.device, memory_format=machine.memory_format)
+    trainer = Trainer(model, recipe, Batches(split, batch_size, machine, recipe.augmentation))
+    return lambda: trainer.epoch(0)
+
+
+def usual_training(split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
+    """Its batches are ready beforehand: only the training is compared."""
+    model = with_torch_dropout(VGG()).to(machine.device)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+    batches = [(images.contiguous(), labels)
+               for images, labels in Batches(split, batch_size, Machine(machine.device, torch.float32))]
+
+    def an_epoch() -> None:
+        for images, labels in batches:
+            optimizer.zero_grad()
+            F.cross_entropy(model(images), labels).backward()
+            optimizer.step()
+
+    return an_epoch
+
+
+def with_torch_dropout(model: nn.Module) -> nn.Module:
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, Dropout):
+                setattr(module, name, nn.Dropout(child.dropped / 256))
+    return model
+
+
+CASES: dict[str, Callable[[], dict[str, Any]]] = {"input": input_pipeline, "train": training}
+
+if __name__ == "__main__":
+    print(training_rate(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))

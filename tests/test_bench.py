@@ -1,0 +1,65 @@
+"""The benchmark: what it reports, at sizes that say nothing of speed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from course_utils import bench
+from course_utils.__main__ import main
+from course_utils.models import VGG
+from course_utils.models.layers import Dropout
+
+KEYS = ["case", "ours", "usual", "unit", "ratio"]
+
+
+def test_ways_take_turns_and_medians_are_compared():
+    turns, rates = [], {"ours": iter([8.0, 100.0, 9.0]), "usual": iter([2.0, 3.0, 50.0])}
+
+    def way(name: str):
+        return lambda: (turns.append(name), next(rates[name]))[1]
+
+    row = bench.row("case", way("ours"), way("usual"), 3)
+    assert row == {"case": "case", "ours": 9.0, "usual": 3.0, "unit": "images/s", "ratio": 3.0}
+    assert turns == ["ours", "usual"] * 3
+
+
+@pytest.mark.parametrize(("case", "measure"), [
+    ("input", lambda: bench.input_pipeline(images=64, batch_size=16, repeats=1)),
+    ("train", lambda: bench.training(batch_size=2, steps=1, repeats=1)),
+])
+def test_a_row_is_measured(case, measure):
+    row = measure()
+    assert list(row) == KEYS
+    assert row["case"] == case
+    assert row["ours"] > 0 < row["usual"]
+    assert row["ratio"] == pytest.approx(row["ours"] / row["usual"], abs=0.006)
+
+
+def test_the_usual_network_is_the_same_but_for_its_dropout():
+    torch.manual_seed(0)
+    ours = VGG()
+    torch.manual_seed(0)
+    usual = bench.with_torch_dropout(VGG())
+    assert ours.state_dict().keys() == usual.state_dict().keys()
+    rates = [[getattr(m, "p", None) or m.dropped / 256 for m in net.modules() if isinstance(m, Dropout | nn.Dropout)]
+             for net in (ours, usual)]
+    assert rates[0] == rates[1]
+    assert len(rates[1]) == 10
+    assert not any(isinstance(module, Dropout) for module in usual.modules())
+
+
+def test_the_command_prints_a_table_and_writes_json(tmp_path, capsys, monkeypatch):
+    row = {"case": "input", "ours": 90.0, "usual": 9.0, "unit": "images/s", "ratio": 10.0}
+    monkeypatch.setattr(bench, "CASES", {"input": lambda: row, "train": lambda: row | {"case": "train"}})
+    assert main(["bench", "all", "--json", str(tmp_path / "bench.json")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == KEYS
+    assert lines[1].split() == ["input", "90.0", "9.0", "images/s", "10.0"]
+    written = json.loads((tmp_path / "bench.json").read_text())
+    assert [row["case"] for row in written["rows"]] == ["input", "train"]
+    assert written["hardware"]["processor"]
+    assert written["versions"]["torch"] == torch.__version__

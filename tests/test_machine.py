@@ -1,0 +1,100 @@
+"""The machine: what is chosen for a processor, and what is said of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from course_utils import machine
+from course_utils.machine import Machine, this_machine
+
+
+@pytest.fixture
+def flags(monkeypatch):
+    return lambda *names: monkeypatch.setattr(machine, "processor_flags", lambda: frozenset(names))
+
+
+@pytest.mark.parametrize(("names", "precision"), [
+    (("avx2", "avx512f"), torch.float32), (("avx512f", "amx_bf16"), torch.bfloat16),
+    (("avx512f", "avx512_bf16"), torch.bfloat16), ((), torch.float32),
+])
+def test_bfloat16_is_for_processors_that_multiply_it(flags, names, precision):
+    flags(*names)
+    found = this_machine("cpu")
+    assert found.precision == precision
+    assert (found.memory_format == torch.channels_last) == (precision == torch.bfloat16)
+
+
+def test_precision_can_be_set(flags):
+    flags("amx_bf16")
+    assert this_machine("cpu", "float32") == Machine(torch.device("cpu"), torch.float32)
+
+
+def test_autocast_is_for_low_precision_only():
+    layer, x = torch.nn.Linear(2, 2), torch.ones(1, 2)
+    for precision in (torch.float32, torch.bfloat16):
+        with Machine(torch.device("cpu"), precision).autocast():
+            assert layer(x).dtype == precision
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("cpu", "float8"), "'float8' is unknown: choose from float32"), (("abacus", None), "'abacus' cannot be used"),
+    (("cuda:99", None), "'cuda:99' cannot be used"),
+])
+def test_an_unknown_device_or_precision_is_refused_in_one_line(arguments, message):
+    with pytest.raises(ValueError, match=message) as refusal:
+        this_machine(*arguments)
+    assert "\n" not in str(refusal.value)
+
+
+def test_what_a_record_says_of_the_machine_is_plain_data():
+    said = machine.hardware(Machine(torch.device("cpu"), torch.bfloat16))
+    assert json.loads(json.dumps(said)) == said
+    assert said["precision"] == "bfloat16"
+    assert said["device"] == "cpu"
+    assert said["gpu"] is None
+    assert said["processor"]
+    assert said["threads"] == torch.get_num_threads()
+    assert machine.versions()["torch"] == torch.__version__
+    assert type(machine.versions()["torch"]) is str  # a checkpoint holds it, and loads plain values only
+
+
+def test_peak_memory_is_this_processes_own():
+    """A process that was started by a big one is small, and grows by what it takes."""
+    script = ("from course_utils.machine import peak_memory_mb as peak; before = peak(); "
+              "block = bytearray(b'1') * 200_000_000; print(before, peak())")
+    ballast = bytearray(b"1") * 900_000_000
+    before, after = map(float, subprocess.check_output([sys.executable, "-c", script], text=True).split())
+    assert len(ballast) > 850e6 > before
+    assert 190 < after - before < 230
+
+
+def test_the_time_of_a_call_is_a_median_without_the_warm_up(monkeypatch):
+    clock = iter([0, 50, 50, 51, 51, 53, 53, 56])  # one call to warm up, then 1, 2 and 3 seconds
+    monkeypatch.setattr(machine.time, "perf_counter", lambda: next(clock))
+    assert machine.seconds_per_call(lambda: None, calls=3, warmup=1) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a matter of glibc")
+def test_freed_memory_is_kept():
+    """Once warm, training steps take next to no new pages from the system."""
+    script = """
+import resource, torch
+from course_utils.machine import keep_freed_memory as keep
+KEEP
+torch.set_num_threads(1)
+net = torch.nn.Sequential(torch.nn.Conv2d(3, 64, 3), torch.nn.BatchNorm2d(64), torch.nn.ReLU())
+images = torch.randn(32, 3, 32, 32)
+faults = []
+for _ in range(8):
+    net(images).square().mean().backward()
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+print(faults[-1] - faults[3])
+"""
+    usual, kept = (int(subprocess.check_output([sys.executable, "-c", script.replace("KEEP", call)]))
+                   for call in ("", "assert keep()"))
+    assert kept < usual / 10

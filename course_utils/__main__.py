@@ -1,4 +1,4 @@
-"""The command line: `course run`, `course lab`, `course data`, `course bench`.
+"""The command line: `course run`, `course lab`, `course data`, `course bench`, `course reproduce`.
 
 Bad input is answered by one line on stderr and exit status 2, and nothing is written. Status 1 says that the
 work itself failed, 130 that it was interrupted. Each command imports what it needs: `--help` answers at once.
@@ -60,6 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("case", choices=("input", "train", "all"))
     bench.add_argument("--json", type=Path, metavar="FILE", help="write the measurements there too")
     bench.set_defaults(command=_bench)
+
+    reproduce = commands.add_parser("reproduce", help="train by a named recipe and write the record of the run")
+    reproduce.add_argument("name", metavar="NAME", help="see course_utils/recipes.py")
+    reproduce.add_argument("--seed", type=_whole, default=0, metavar="S", help="default: %(default)s")
+    reproduce.add_argument("--out", type=Path, default="reproduced", metavar="DIR", help="default: ./reproduced")
+    reproduce.add_argument("--dataset", choices=lessons.DATASETS[1:], default="cifar10", help="default: %(default)s")
+    reproduce.set_defaults(command=_reproduce)
     return parser
 
 
@@ -94,8 +101,7 @@ def _data(options: argparse.Namespace) -> int:
     except data.DataError as error:
         print(f"course: {error}", file=sys.stderr)
         return 1
-    print(f"{dataset.name}: {len(dataset.train):,} train and {len(dataset.test):,} test images")
-    print(f"Classes: {', '.join(dataset.classes)}\nFingerprint: {dataset.fingerprint}")
+    print(data.describe(dataset, options.root))
     return 0
 
 
@@ -113,9 +119,31 @@ def _bench(options: argparse.Namespace) -> int:
     return 0
 
 
+def _reproduce(options: argparse.Namespace) -> int:
+    from course_utils import recipes
+    from course_utils.checkpoints import CheckpointError
+    from course_utils.data import DataError, load
+    from course_utils.training import Diverged
+
+    if options.name not in recipes.RECIPES:
+        raise LessonError(f"there is no recipe {options.name}: choose from {', '.join(recipes.RECIPES)}")
+    _check_folder(options.out.resolve())
+    try:
+        record = recipes.reproduce(options.name, load(options.dataset), options.out, options.seed)
+    except (DataError, CheckpointError, Diverged) as error:
+        print(f"course: {error}", file=sys.stderr)
+        return 1
+    print(record)
+    return 0
+
+
 def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, not {text!r}")
+    return _whole(text, least=1)
+
+
+def _whole(text: str, least: int = 0) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"expected a whole number from {least}, not {text!r}")
     return int(text)
 
 

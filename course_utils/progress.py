@@ -23,13 +23,15 @@ class Progress:
     """
 
     def __init__(self, title: str = "") -> None:
-        self.title, self.handle = title, None
+        self.title, self.lines, self.handle = title, 0, None
 
     def __call__(self, run: Run) -> None:
         if "ipykernel" not in sys.modules:
-            if len(run.curve) == 1:
+            if not self.lines:
                 print(self.title, HEADER, sep="\n")
-            print(line(run.curve[-1]), flush=True)
+            for row in run.curve[self.lines :]:
+                print(line(row), flush=True)
+            self.lines = len(run.curve)
             return
         from IPython.display import display
 

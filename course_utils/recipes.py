@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from course_utils import data
+from course_utils import data, report
 from course_utils.ledger import Run
 from course_utils.models import VGG
+from course_utils.progress import Progress
 from course_utils.schedules import step_drops, triangle
 from course_utils.training import Recipe, fit
 
@@ -49,14 +50,22 @@ RECIPES: dict[str, Entry] = {
 }
 
 
-def reproduce(
-    name: str,
-    dataset: data.Dataset,
-    folder: Path,
-    seed: int = 0,
-    on_epoch: Callable[[Run], None] | None = None,
-) -> Run:
-    """Run the recipe `name` with `seed`, going on where an earlier call in `folder` was cut off."""
+def reproduce(name: str, dataset: data.Dataset, out: Path, seed: int = 0) -> Path:
+    """Train by the recipe `name` with `seed` and return the path of the record, `out/NAME-seedS.json`.
+
+    Checkpoints and a report stand in the folder `out/NAME-seedS`; a run that was cut off goes on from there.
+    """
     entry = RECIPES[name]
+    recipe = replace(entry.recipe, seed=seed)
+    folder = out / f"{name}-seed{seed}"
+    progress = Progress(folder.name)
+    scored = data.split(dataset.train, recipe.held_out)[1].images if recipe.held_out else None
+
+    def on_epoch(run: Run) -> None:
+        progress(run)
+        report.write(run, folder / "report.html", scored)
+
     torch.manual_seed(seed)
-    return fit(entry.build(), replace(entry.recipe, seed=seed), dataset, folder=folder, on_epoch=on_epoch)
+    run = fit(entry.build(), recipe, dataset, folder=folder, on_epoch=on_epoch)
+    report.write(run, folder / "report.html", dataset.test.images)
+    return run.save(folder.with_suffix(".json"))

@@ -126,12 +126,14 @@ def test_help_imports_nothing_heavy():
 
 
 def test_data_says_what_there_is(monkeypatch, capsys, tmp_path):
-    asked, split = [], [0] * 3
-    found = SimpleNamespace(name="CIFAR-10", train=split, test=split, classes=("cat", "dog"), fingerprint="e36a")
+    train, test = synthetic.draw(0, 30, 10)
+    asked, found = [], data.Dataset("CIFAR-10", train, test, "e36a", ("cat", "dog"))
     monkeypatch.setattr(data, "load", lambda *arguments: asked.append(arguments) or found)
     assert status_of(f"data --root {tmp_path}") == 0
     assert asked == [("cifar10", tmp_path)]
-    assert capsys.readouterr().out == "CIFAR-10: 3 train and 3 test images\nClasses: cat, dog\nFingerprint: e36a\n"
+    said = capsys.readouterr().out
+    assert "CIFAR-10: 30 train and 10 test images, 2 classes: cat, dog\n" in said
+    assert f"train mean: {train.images[:, 0].mean() / 255:.4f}, " in said and "e36a" in said
 
 
 def test_data_that_cannot_be_had_is_one_line_and_status_1(monkeypatch, capsys):

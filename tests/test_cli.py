@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import toys
 
-from course_utils import data, lessons, runner
+from course_utils import data, lessons, runner, synthetic
 from course_utils.__main__ import main
 
 

@@ -5,8 +5,6 @@ counts the arithmetic of convolutions and linear layers, a multiply-add as two o
 field is followed through every tensor operation, so also through sums, concatenations and functional calls.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,7 +42,7 @@ class _Field(NamedTuple):
     last: int
     stride: int
 
-    def window(self, kernel: int, stride: int, padding: int, dilation: int = 1) -> _Field:
+    def window(self, kernel: int, stride: int, padding: int, dilation: int = 1) -> "_Field":
         before, after = padding * self.stride, (dilation * (kernel - 1) - padding) * self.stride
         return _Field(self.first - before, self.last + after, self.stride * stride)
 

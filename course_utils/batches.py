@@ -1,7 +1,5 @@
 """A split as uint8 on a device, handed out a whole batch at a time, normalised and augmented."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 Ours and the usual way take turns, so that whatever else the machine does slows both, and medians are compared.
 """
 
-from __future__ import annotations
-
 import os
 import statistics
 import subprocess

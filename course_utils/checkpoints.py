@@ -4,8 +4,6 @@ The file is what `torch.save` writes and then the SHA-256 of that: `torch.load` 
 not notice a flipped bit.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """The scores of a network on a whole split."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """How every figure of the course looks, and how a notebook shows it."""
 
-from __future__ import annotations
-
 import base64
 import io
 from typing import Any

@@ -3,8 +3,6 @@
 Schema ``course-run/1``; the fields are those of `Run`. Accuracies are fractions, losses nats per image, times seconds.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import os
@@ -68,7 +66,7 @@ class Run:
         return write_atomically(path, text.encode())
 
     @classmethod
-    def load(cls, path: str | Path) -> Run:
+    def load(cls, path: str | Path) -> "Run":
         """Read a record; LedgerError if it isn't one."""
         try:
             record = json.loads(Path(path).read_text())

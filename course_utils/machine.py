@@ -1,7 +1,5 @@
 """What this machine is and how to use it: device, precision, memory format, allocator, time estimates."""
 
-from __future__ import annotations
-
 import ctypes
 import math
 import os

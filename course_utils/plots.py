@@ -5,8 +5,6 @@ it is the value of a cell, and keeps its alternative text. What shows the stand-
 so a figure made from data or results asks for the data's name (`dataset.name`, `run.data["name"]`).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

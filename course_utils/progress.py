@@ -1,7 +1,5 @@
 """What a reader sees while a network trains: one line per epoch, rewritten in place in a notebook."""
 
-from __future__ import annotations
-
 import sys
 
 from course_utils.ledger import Run

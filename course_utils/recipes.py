@@ -1,7 +1,5 @@
 """The named recipes of the course, and `reproduce`, which runs one and writes its record."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path

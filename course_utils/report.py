@@ -4,8 +4,6 @@ It is in the spirit of the `report.html` of "92.45% on CIFAR-10 in Torch" (Zagor
 every epoch, and while the run lasts the browser reloads it.
 """
 
-from __future__ import annotations
-
 import base64
 import io
 import math

@@ -5,8 +5,6 @@ before the first and after the last it is constant. Two knots at the same epoch 
 schedule is stored in the run record as it is.
 """
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_right
 

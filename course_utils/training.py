@@ -1,7 +1,5 @@
 """Training a network from an explicit recipe: `fit`, `evaluate`, checkpoints. Lesson 2 builds this loop."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable

@@ -5,8 +5,6 @@ of the N-th file written, so that no clock decides when it strikes. Prints what 
 Processes are forked, because importing torch takes longer than all that they do.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

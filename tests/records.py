@@ -1,7 +1,5 @@
 """A run record as `fit` writes it, for the tests of what shows records."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Anatomy against PyTorch's own counter, arithmetic by hand, and gradients."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 import torch.nn.functional as F

@@ -1,7 +1,5 @@
 """Batches: every image that comes out is one that could be made by hand from one that went in."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """The benchmark: what it reports, at sizes that say nothing of speed."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

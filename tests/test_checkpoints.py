@@ -1,7 +1,5 @@
 """Checkpoints: killed for real, cut, flipped, hostile, foreign, and with the disk full."""
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """The ledger: what is written comes back, and nothing gets in that must not."""
 
-from __future__ import annotations
-
 import json
 import math
 import statistics

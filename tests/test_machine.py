@@ -1,7 +1,5 @@
 """The machine: what is chosen for a processor, and what is said of it."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

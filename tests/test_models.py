@@ -1,7 +1,5 @@
 """Networks: sizes worked out by hand, their first weights, and our dropout against what dropout is."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Figures: drawn from hard records too, shown once, described in words, loud about stand-in data."""
 
-from __future__ import annotations
-
 import base64
 import io
 import math

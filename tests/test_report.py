@@ -1,7 +1,5 @@
 """The HTML report: well-formed, self-contained, escaped, honest about its data, whole on disk."""
 
-from __future__ import annotations
-
 import base64
 import io
 import math

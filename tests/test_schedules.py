@@ -1,7 +1,5 @@
 """Schedules: numbers worked out by hand, and NumPy's interpolation."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

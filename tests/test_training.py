@@ -1,7 +1,5 @@
 """Training: against a reference by hand, to the bit where the same is promised, with faults where it can go wrong."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import asdict, replace
 

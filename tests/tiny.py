@@ -1,7 +1,5 @@
 """The smallest network and data that can show what training does."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import nn

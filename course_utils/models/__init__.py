@@ -1,7 +1,5 @@
 """The networks of the course, one short file each, and `MODELS` that names them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from torch import nn

@@ -1,7 +1,5 @@
 """The small convnet of lesson 2: seconds on one core, and far above any linear model."""
 
-from __future__ import annotations
-
 from torch import nn
 
 

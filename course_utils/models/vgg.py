@@ -1,7 +1,5 @@
 """VGG with batch normalisation and dropout, as in "92.45% on CIFAR-10 in Torch" (Zagoruyko, 2015)."""
 
-from __future__ import annotations
-
 import math
 
 from torch import nn

@@ -111,11 +111,12 @@ def _bench(options: argparse.Namespace) -> int:
             raise LessonError(f"{options.json} is a folder: --json takes a file")
         _check_folder(options.json.resolve().parent)
     from course_utils import bench
+    from course_utils.files import write_atomically
 
     measured = bench.run(("input", "train") if options.case == "all" else (options.case,))
     print(_table(measured["rows"]))
     if options.json:
-        options.json.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+        write_atomically(options.json, (json.dumps(measured, indent=1) + "\n").encode())
     return 0
 
 

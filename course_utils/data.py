@@ -9,7 +9,6 @@ order of their digests, so that image 17 is the same image for everyone, and a s
 import errno
 import hashlib
 import os
-import secrets
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from course_utils import download, sources
+from course_utils.files import PARTIAL, write_atomically
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)  # of the train images, of pixel / 255
@@ -176,7 +176,7 @@ def _rows(folder: Path, mirrors: list[str], patient: bool) -> np.ndarray:
     with _alone(folder):
         if cache.exists():  # made by another process in the meantime
             return _open_cache(cache)
-        for leftover in folder.glob(f"{CACHE}.*.tmp"):  # of a process that was killed
+        for leftover in folder.glob(f"{PARTIAL}*-{CACHE}"):  # of a process that was killed
             with suppress(OSError):
                 leftover.unlink()
         if source == part:
@@ -189,7 +189,7 @@ def _rows(folder: Path, mirrors: list[str], patient: bool) -> np.ndarray:
         except sources.SourceError as error:
             raise DataError(f"{source} is refused: {error}; replace it, or remove it to download") from error
         try:
-            _write(cache, rows)
+            write_atomically(cache, sources.header(*rows.shape), rows.data)
         except OSError as error:
             if source == part or error.errno not in READ_ONLY:
                 raise
@@ -224,18 +224,3 @@ def _open_cache(path: Path) -> np.ndarray:
             f"{path.stat().st_size:,} with {found}; delete it and load again"
         )
     return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-
-
-def _write(path: Path, rows: np.ndarray) -> None:
-    """Write the cache whole or not at all."""
-    unfinished = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        with unfinished.open("xb") as file:
-            file.write(sources.header(*rows.shape))
-            file.write(rows)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)

@@ -5,14 +5,14 @@ Schema ``course-run/1``; the fields are those of `Run`. Accuracies are fractions
 
 import json
 import math
-import os
 import statistics
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from course_utils.files import write_atomically
+
 SCHEMA = "course-run/1"
-PARTIAL = ".partial-"  # how the name of a file begins while it is being written
 # 97.5% quantiles of Student's t for 1, 2, ... degrees of freedom.
 STUDENT_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
              2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042)
@@ -93,23 +93,6 @@ def _wrong(run: Run) -> str | None:
         if not isinstance(accuracy, (int, float)) or not 0 <= accuracy <= 1:
             return f"an accuracy in {name} is {accuracy!r}, not a fraction"
     return "finished, and no epoch in the curve" if run.finished and not run.curve else None
-
-
-def write_atomically(path: str | Path, content: bytes) -> Path:
-    """Write a file so that a reader, or a kill at any moment, sees the old content or the new, never a part."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
-    try:
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    return path
 
 
 def load_results(folder: str | Path) -> dict[str, Run]:

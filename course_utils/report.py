@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from matplotlib.image import imsave
 
-from course_utils.ledger import Run, write_atomically
+from course_utils.files import write_atomically
+from course_utils.ledger import Run
 
 REFRESH_SECONDS = 10
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # the browser loads nothing either
 IMAGES_OF = {"test": "test images", "held_out": "held-out images"}
-
 
 
 def write(run: Run, path: str | Path, images: np.ndarray | None = None) -> Path:

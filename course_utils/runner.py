@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from course_utils.ledger import write_atomically
+from course_utils.files import write_atomically
 from course_utils.lessons import RESULT, Lesson, LessonError, accuracy_text, literal
 
 

@@ -19,7 +19,7 @@ from killed import SCENARIOS
 from tiny import CPU, random_dataset, same_curve, same_weights, tiny_net, tiny_recipe
 from torch import nn
 
-from course_utils import ledger
+from course_utils import files, ledger
 from course_utils.checkpoints import CheckpointError
 from course_utils.machine import Machine
 from course_utils.models.layers import Dropout
@@ -51,7 +51,7 @@ def test_a_run_killed_at_any_moment_ends_as_one_never_killed(killed, scenario):
 
 
 def test_the_kills_strike_with_files_half_written(killed):
-    halves = [[name for name in found if name.startswith(ledger.PARTIAL)]
+    halves = [[name for name in found if name.startswith(files.PARTIAL)]
               for run in killed.values() for found in run["found"]]
     assert sum(map(bool, halves)) >= 10
     assert max(map(len, halves)) == 1, "what an earlier kill left is still there"
@@ -207,7 +207,7 @@ def full_disk(folder: Path, monkeypatch, room: int) -> None:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             return super().write(content)
 
-    monkeypatch.setattr(ledger, "open", lambda path, mode: Full(path, "w"), raising=False)
+    monkeypatch.setattr(files, "open", lambda path, mode: Full(path, "w"), raising=False)
 
 
 @pytest.mark.parametrize("room", [0, 4096])

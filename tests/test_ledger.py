@@ -10,7 +10,8 @@ import scipy.stats
 from records import make_run
 from tiny import CPU, random_dataset, tiny_net, tiny_recipe
 
-from course_utils.ledger import LedgerError, Run, load_results, mean_interval, results_table, write_atomically
+from course_utils.files import write_atomically
+from course_utils.ledger import LedgerError, Run, load_results, mean_interval, results_table
 from course_utils.training import fit
 
 RESULTS = Path(__file__).parents[1] / "notebooks" / "results"

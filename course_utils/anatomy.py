@@ -193,19 +193,3 @@ def table(model: nn.Module, input_size: tuple[int, int, int] = (3, 32, 32)) -> s
     rule = "-" * max(map(len, lines))
     note = [f"not shown, as they change neither shape nor field: {', '.join(silent)}"] if silent else []
     return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], *note])
-
-
-def feature_maps(model: nn.Module, images: Tensor, layer_name: str) -> Tensor:
-    """Output of the layer named `layer_name` for a batch of normalised images (B, 3, H, W), on the CPU."""
-    modules = dict(model.named_modules())
-    if layer_name not in modules:
-        names = ", ".join(name for name, module in modules.items() if name and not list(module.children()))
-        raise ValueError(f"no layer {layer_name!r} in {type(model).__name__}; its layers are {names}")
-    kept: list[Tensor] = []
-    handle = modules[layer_name].register_forward_hook(lambda m, i, output: kept.append(output.clone()))
-    try:
-        with _evaluating(model):
-            model(images)
-    finally:
-        handle.remove()
-    return kept[-1].float().cpu()

@@ -37,11 +37,11 @@ class Evaluation:
         classes = self.logits.shape[1]
         return torch.bincount(self.labels * classes + self.predictions, minlength=classes**2).view(classes, classes)
 
-    def mistakes(self, count: int = LISTED_MISTAKES) -> list[dict[str, Any]]:
-        """The wrong answers given with the most confidence (softmax probability), worst first."""
+    def mistakes(self) -> list[dict[str, Any]]:
+        """Up to 24 wrong answers given with the most confidence (softmax probability), worst first."""
         confidence, predicted = self.logits.softmax(1).max(1)
         wrong = (predicted != self.labels).nonzero().squeeze(1)
-        worst = wrong[confidence[wrong].argsort(descending=True, stable=True)][:count].tolist()
+        worst = wrong[confidence[wrong].argsort(descending=True, stable=True)][:LISTED_MISTAKES].tolist()
         return [{"index": i, "label": self.labels[i].item(), "predicted": predicted[i].item(),
                  "confidence": round(confidence[i].item(), 4)} for i in worst]
 

@@ -5,6 +5,7 @@ import io
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
 
 # Okabe and Ito (2008), in an order that differs in lightness too; markers are for those who see none of it.
@@ -17,7 +18,7 @@ STYLE = {
     "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.edgecolor": PALE,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True,
     "grid.color": "#e2e2e2", "legend.frameon": False, "legend.fontsize": 10, "lines.markersize": 5,
-}  # fmt: skip
+}
 styled = matplotlib.rc_context(STYLE)  # decorates the functions that draw
 
 
@@ -33,8 +34,10 @@ class Picture(Figure):
         return data, {"image/png": {"alt": self.alt, "width": round(self.get_figwidth() * 96)}}
 
 
-def new(height: float, title: str, data_name: str, rows: int = 1, columns: int = 1, **axes: Any):
-    """(Picture `height` inches high, array of its axes). From the stand-in data, it says so twice."""
+def new(
+    height: float, title: str, data_name: str, rows: int = 1, columns: int = 1, **axes: Any
+) -> tuple[Picture, np.ndarray]:
+    """A picture `height` inches high and its axes (rows, columns). From the stand-in data, it says so twice."""
     picture = Picture(figsize=(WIDTH, height), layout="constrained")
     synthetic = data_name == "SYNTHETIC"
     heading = "\n".join(filter(None, ["SYNTHETIC data, not CIFAR-10" * synthetic, title]))

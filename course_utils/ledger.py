@@ -5,7 +5,6 @@ Schema ``course-run/1``; the fields are those of `Run`. Accuracies are fractions
 
 import json
 import math
-import statistics
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,10 @@ from typing import Any
 from course_utils.files import write_atomically
 
 SCHEMA = "course-run/1"
-# 97.5% quantiles of Student's t for 1, 2, ... degrees of freedom.
-STUDENT_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-             2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042)
 # What every record holds, besides what its kind of run adds.
 REQUIRED = {
     "recipe": {"name", "epochs"}, "model": {"name", "parameters", "flops", "layers"},
-    "data": {"name", "fingerprint", "train", "held_out", "test"},
+    "data": {"name", "fingerprint", "classes", "train", "held_out", "test"},
     "hardware": {"device", "gpu", "processor", "threads", "precision"}, "seconds": {"training", "wall"},
     "curve": {"epoch", "loss", "accuracy", "held_out_loss", "held_out_accuracy", "rate", "seconds", "wall_seconds"},
     "result": {"on", "loss", "accuracy", "accuracy_with_views", "confusion", "mistakes"},
@@ -37,7 +33,8 @@ class Run:
     recipe    every field of `training.Recipe`, precision resolved
     model     name, parameters, flops (one forward image, a multiply-add is 2), layers (the module as text)
     data      name ("CIFAR-10" or "SYNTHETIC"), fingerprint, classes, images in train, held_out and test
-    hardware  device, gpu, processor, cores, threads, precision
+    hardware  device, gpu (None without one), processor, processor_flags (instruction sets that matter to training),
+              cores, threads, precision
     versions  python, torch, system
     curve     per epoch: epoch (from 1), loss and accuracy on the batches trained on, held_out_loss and
               held_out_accuracy (None if nothing is held out), rate (learning rate at its end), seconds (training
@@ -103,17 +100,6 @@ def load_results(folder: str | Path) -> dict[str, Run]:
             raise LedgerError(f"{name}: a result must be a finished run on CIFAR-10; this is {run.data['name']}, "
                               f"{'finished' if run.finished else 'unfinished'}; take it out of {folder}")
     return runs
-
-
-def mean_interval(values: list[float]) -> tuple[float, float]:
-    """Mean and half-width of its 95% interval (Student's t); the half-width of a single value is nan."""
-    mean = statistics.fmean(values)
-    if len(values) < 2:
-        return mean, math.nan
-    degrees = len(values) - 1
-    # Beyond the table, the first terms of the Cornish-Fisher expansion are right to four digits.
-    t = STUDENT_T[degrees - 1] if degrees <= len(STUDENT_T) else 1.95996 + 2.3723 / degrees + 2.8225 / degrees**2
-    return mean, t * statistics.stdev(values) / math.sqrt(len(values))
 
 
 def results_table(runs: list[Run]) -> str:

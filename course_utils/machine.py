@@ -1,7 +1,6 @@
 """What this machine is and how to use it: device, precision, memory format, allocator, time estimates."""
 
 import ctypes
-import math
 import os
 import platform
 import statistics
@@ -95,22 +94,8 @@ def seconds_per_call(function: Callable[[], object], calls: int = 5, warmup: int
     return statistics.median(seconds[warmup:])
 
 
-def peak_memory_mb() -> float:
-    """The most memory this process has held so far, in MB (10^6 bytes); nan where the system doesn't tell."""
-    try:  # Linux; getrusage would begin with the peak of the process that started this one
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM"))
-    except (OSError, StopIteration):
-        pass
-    try:
-        import resource  # not on Windows
-    except ImportError:
-        return math.nan
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # bytes on macOS
-
-
 def hardware(machine: Machine) -> dict[str, Any]:
-    """What a run record says of the hardware: processor, cores in use, GPU, precision."""
+    """What a run record says of the hardware."""
     flags = sorted(processor_flags() & {"amx_bf16", "avx512_bf16", "avx512f", "avx2"})
     return {
         "device": machine.device.type,

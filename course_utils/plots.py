@@ -17,7 +17,6 @@ from course_utils import figure
 from course_utils.anatomy import Layer
 from course_utils.figure import BLUE, COLOURS, GREEN, INK, MARKERS, PALE, VERMILION, WIDTH, Picture, styled
 from course_utils.ledger import Run
-from course_utils.schedules import Knots, rate_at
 
 
 def _array(values: Any) -> np.ndarray:
@@ -70,15 +69,6 @@ def mistakes(images: Any, mistakes: Sequence[dict], classes: Sequence[str], *, d
 
 
 @styled
-def feature_maps(maps: Any, *, data_name: str, columns: int = 8, title: str = "Feature maps") -> Picture:
-    """Channels (C, H, W) of one image, each from its own minimum (black) to its own maximum (white)."""
-    maps = _array(maps)
-    picture = _mosaic(maps, (), columns, title, data_name)
-    picture.alt += f"{title}: {len(maps)} channels of {maps.shape[1]} x {maps.shape[2]}, in grey."
-    return picture
-
-
-@styled
 def curves(runs: Sequence[Run], labels: Sequence[str] | None = None, title: str = "") -> Picture:
     """Accuracy and loss against epoch; on held-out images solid, on the batches trained on dashed."""
     labels = labels or [run.recipe["name"] for run in runs]
@@ -107,29 +97,13 @@ def curves(runs: Sequence[Run], labels: Sequence[str] | None = None, title: str 
 
 
 @styled
-def schedule(knots: Knots, epochs: float) -> Picture:
-    """A learning rate schedule, its knots marked."""
-    picture, axes = figure.new(2.8, "", "")
-    inner = [knot for knot in knots if 0 < knot[0] < epochs]
-    points = [(0, rate_at(knots, 0)), *inner, (epochs, rate_at(knots, epochs))]
-    axes[0, 0].plot(*zip(*points, strict=True), "o-", color=BLUE)
-    axes[0, 0].set(xlabel="epoch", ylabel="learning rate", ylim=(0, None))
-    highest = max(points, key=lambda point: point[1])
-    told = [f"{rate:g} at epoch {epoch:g}" for epoch, rate in (points[0], highest, points[-1])]
-    picture.alt += f"Learning rate against epoch: first {told[0]}, highest {told[1]}, last {told[2]}."
-    return picture
-
-
-@styled
-def histogram(
-    images: Any, *, data_name: str, channels: Sequence[str] = ("red", "green", "blue"), title: str = ""
-) -> Picture:
-    """How often each pixel value occurs, by channel of images (N, 3, H, W), uint8 or float."""
+def histogram(images: Any, *, data_name: str, title: str = "") -> Picture:
+    """How often each pixel value occurs, by channel of RGB images (N, 3, H, W), uint8 or float."""
     images = _array(images)
     picture, axes = figure.new(3.4, title, data_name)
     picture.alt += "Histogram of the pixels."
     edges = np.linspace(*((0, 256) if images.dtype == np.uint8 else (images.min(), images.max())), 65)
-    for channel, name in enumerate(channels):
+    for channel, name in enumerate(("red", "green", "blue")):
         values, look = images[:, channel], {"color": (VERMILION, GREEN, BLUE)[channel], "lw": 1.8}
         label = f"{name}: mean {values.mean(dtype=float):#.4g}, std {values.std(dtype=float):#.4g}"
         shares = 100 * np.histogram(values, edges)[0] / values.size
@@ -140,18 +114,12 @@ def histogram(
     return picture
 
 
-def _accuracies(matrix: Any) -> np.ndarray:
-    """Percent of each row of a confusion matrix that is right; nan for a class without images."""
-    matrix = np.asarray(matrix, dtype=float)
-    total = matrix.sum(1)
-    return 100 * np.divide(matrix.diagonal(), total, out=np.full(len(matrix), np.nan), where=total > 0)
-
-
 @styled
 def confusion(matrix: Any, classes: Sequence[str], *, data_name: str, title: str = "") -> Picture:
     """Confusion matrix of counts (rows true, columns predicted); colour shows the share of the row."""
     matrix, last = _array(matrix), len(classes) - 0.3
-    share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    total = matrix.sum(1, keepdims=True)
+    share = np.divide(matrix, total, out=np.full(matrix.shape, np.nan), where=total > 0)  # nan: a class without images
     picture, axes = figure.new(5.8, title, data_name)
     axis = axes[0, 0]
     axis.imshow(share, cmap="Blues", norm=PowerNorm(0.4, 0, 1))  # the power makes rare mistakes visible
@@ -160,7 +128,7 @@ def confusion(matrix: Any, classes: Sequence[str], *, data_name: str, title: str
         axis.text(column, row, str(matrix[row, column]), ha="center", va="center", color=ink, fontsize=9)
     picture.alt += f"Confusion matrix of {matrix.sum()} images; right by class:"
     axis.text(last, -0.8, "right", va="center", fontsize=10)
-    for row, (accuracy, name) in enumerate(zip(_accuracies(matrix), classes, strict=True)):
+    for row, (accuracy, name) in enumerate(zip(100 * share.diagonal(), classes, strict=True)):
         axis.text(last, row, f"{accuracy:.1f}%", va="center", fontsize=10)
         picture.alt += f" {name} {accuracy:.1f}%,"
     wrong = np.where(np.eye(len(classes), dtype=bool), -1, matrix)
@@ -174,46 +142,31 @@ def confusion(matrix: Any, classes: Sequence[str], *, data_name: str, title: str
     return picture
 
 
-def per_class(matrix: Any, classes: Sequence[str], *, data_name: str, title: str = "") -> Picture:
-    """Accuracy of each class from a confusion matrix, the best on top."""
-    ranked = sorted(zip(_accuracies(matrix), classes, strict=True), key=lambda pair: -np.nan_to_num(pair[0]))
-    values, names = zip(*ranked, strict=True)
-    return bars(names, values, "accuracy (%)", data_name=data_name, digits=1, title=title)
-
-
 @styled
 def bars(
     labels: Sequence[str], values: Sequence[float], quantity: str, *, data_name: str,
-    errors: Sequence[float] | None = None, published: Sequence[float | None] | None = None,
-    start: float = 0, digits: int = 2, title: str = "",
-) -> Picture:  # fmt: skip
+    published: Sequence[float | None] | None = None, digits: int = 2, title: str = "",
+) -> Picture:
     """Horizontal bars, the first on top; `quantity` names the axis and its unit.
 
-    `errors` are half-widths of intervals; `published` values stand beside ours as diamonds (None: none).
-    Where the axis starts elsewhere than at 0, points stand for bars, whose lengths would mislead.
+    `published` values stand beside ours as diamonds (None: none).
     """
     ours, y = np.array(values, dtype=float), np.arange(len(values))
     theirs = np.array([None] * len(ours) if published is None else published, dtype=float)
-    spread = np.array([0] * len(ours) if errors is None else errors, dtype=float)
     picture, axes = figure.new(0.8 + (0.36 if published is None else 0.5) * len(ours), title, data_name)
-    axis, top = axes[0, 0], np.nanmax([*ours, *(ours + spread), *theirs, start])
-    if start:
-        axis.plot(ours, y, "o", color=BLUE, markersize=8)
-    else:
-        axis.barh(y, ours, color=BLUE, height=0.7)
-    if errors is not None:
-        axis.errorbar(ours, y, xerr=spread, fmt="none", ecolor=INK, capsize=3)
+    axis, longest = axes[0, 0], np.nanmax([*ours, *theirs, 0])
+    axis.barh(y, ours, color=BLUE, height=0.7)
     axis.plot(theirs, y, "D", color=VERMILION, markersize=7)
     picture.alt += f"{title or 'Bars'}, {quantity}."
-    for label, at, own, half, other in zip(labels, y, ours, spread, theirs, strict=True):
-        text = f"{own:,.{digits}f}" + (f" ± {half:.{digits}f}" if half > 0 else "")
+    for label, at, own, other in zip(labels, y, ours, theirs, strict=True):
+        text = f"{own:,.{digits}f}"
         told = "" if math.isnan(other) else f"published {other:,.{digits}f}"
         beside = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "fontsize": 10}
         axis.annotate(text, (1, at), (6, 7 if told else 0), va="center", color=BLUE, **beside)
         axis.annotate(told, (1, at), (6, -7), va="center", color=VERMILION, **beside)
         picture.alt += f" {label}: {text}{told and f' ({told})'}."
     axis.set_yticks(y, labels)
-    axis.set(xlabel=quantity, ylim=(len(ours) - 0.4, -0.6), xlim=(start, start + 1.04 * (top - start or 1)))
+    axis.set(xlabel=quantity, ylim=(len(ours) - 0.4, -0.6), xlim=(0, 1.04 * (longest or 1)))
     axis.grid(False, axis="y")
     return picture
 

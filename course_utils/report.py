@@ -64,7 +64,7 @@ def html(run: Run, images: np.ndarray | None = None) -> str:
 {_facts("Machine", run.hardware | run.versions | {"started": run.started})}
 </div>
 <h2>The model</h2>
-<p>{run.model["parameters"]:,} parameters; {_flops(run.model["flops"])}.</p>
+<p>{run.model["parameters"]:,} parameters; {run.model["flops"]:,} FLOPs per image forward (multiply-add: 2).</p>
 <pre tabindex="0">{escape(run.model["layers"])}</pre>
 </main>
 </body>
@@ -88,10 +88,6 @@ def _duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
-def _flops(flops: int | None) -> str:
-    return "FLOPs not counted" if flops is None else f"{flops:,} FLOPs per image forward (multiply-add: 2)"
 
 
 def _progress(run: Run) -> str:

@@ -157,7 +157,6 @@ def test_the_model_is_left_as_it_was():
     before = {name: value.clone() for name, value in model.state_dict().items()}
     draws = torch.get_rng_state()
     anatomy.table(model)
-    anatomy.feature_maps(model, torch.ones(2, 3, 32, 32), "1")
     with pytest.raises(ValueError):
         anatomy.layers(model, (1, 32, 32))
     assert [m.training for m in model] == [True, False] + [True] * 6
@@ -172,14 +171,3 @@ def test_a_wrong_input_is_one_clear_line():
     message = str(caught.value)
     assert message.startswith("Sequential cannot take an image of 3x16x16: layer '1': mat1 and mat2 shapes")
     assert "\n" not in message
-
-
-def test_feature_maps_are_the_output_of_the_named_layer():
-    model, images = chain(), torch.rand(2, 3, 32, 32)
-    model.eval()
-    with torch.no_grad():
-        expected = model[1](model[0](images))
-    maps = anatomy.feature_maps(model, images, "1")  # the ReLU behind it works in place
-    assert torch.equal(maps, expected) and (maps < 0).any()
-    with pytest.raises(ValueError, match="no layer 'conv9' in Sequential; its layers are 0, 1, 2"):
-        anatomy.feature_maps(model, images, "conv9")

@@ -2,16 +2,14 @@
 
 import json
 import math
-import statistics
 from pathlib import Path
 
 import pytest
-import scipy.stats
 from records import make_run
 from tiny import CPU, random_dataset, tiny_net, tiny_recipe
 
 from course_utils.files import write_atomically
-from course_utils.ledger import LedgerError, Run, load_results, mean_interval, results_table
+from course_utils.ledger import LedgerError, Run, load_results, results_table
 from course_utils.training import fit
 
 RESULTS = Path(__file__).parents[1] / "notebooks" / "results"
@@ -82,21 +80,6 @@ def test_the_results_of_the_course_load():
         assert len(run.curve) == run.recipe["epochs"]
         assert run.result["on"] == "test"
         assert sum(map(sum, run.result["confusion"])) == run.data["test"] == 10_000
-
-
-@pytest.mark.parametrize("count", [2, 3, 10, 31, 32, 50, 200])
-def test_the_interval_is_students(count):
-    values = [0.94 + 0.001 * math.sin(7 * i) for i in range(count)]
-    mean, half = mean_interval(values)
-    low, high = scipy.stats.t.interval(0.95, count - 1, statistics.fmean(values), scipy.stats.sem(values))
-    assert mean == pytest.approx((low + high) / 2)
-    assert half == pytest.approx((high - low) / 2, rel=3e-4)
-
-
-def test_one_value_has_no_interval():
-    mean, half = mean_interval([0.9])
-    assert mean == 0.9
-    assert math.isnan(half)
 
 
 def test_the_table_of_results():

@@ -115,12 +115,11 @@ class Lesson:
 
     def preset(self, name: str) -> dict[str, Any]:
         """The parameters of a preset, checked against the notebook."""
-        return {key: self._parameter(key).accept(value) for key, value in self.presets[name].items()}
-
-    def _parameter(self, name: str) -> Parameter:
-        if name not in self.parameters:
-            raise LessonError(f"course.toml: {self.name} has no parameter {name}")
-        return self.parameters[name]
+        values = self.presets[name]
+        for key in values:
+            if key not in self.parameters:
+                raise LessonError(f"course.toml: {self.name} has no parameter {key}")
+        return {key: self.parameters[key].accept(value) for key, value in values.items()}
 
 
 def literal(path: Path) -> str:

@@ -96,13 +96,13 @@ def execute_notebook(source: Path, target: Path, parameters: dict[str, Any], fol
 
     Raises LessonError that names the failing cell; `target` then has the outputs and traceback up to there.
     """
-    from papermill import PapermillExecutionError, execute_notebook
+    import papermill
 
     kernel = {"kernel_name": "python3", "kernel_manager_class": _this_python(), "start_timeout": 300}
     options = {"language": "python", "cwd": folder, "progress_bar": False}
     try:
-        execute_notebook(literal(source), literal(target), parameters, **kernel, **options)
-    except PapermillExecutionError as error:
+        papermill.execute_notebook(literal(source), literal(target), parameters, **kernel, **options)
+    except papermill.PapermillExecutionError as error:
         what = f"{error.ename}: {error.evalue}".strip().splitlines()[0]
         raise LessonError(f"{_cell(error.exec_count, error.source)}: {what}") from error
     except Exception as error:  # the kernel died or never started: no cell has the error

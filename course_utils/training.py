@@ -1,4 +1,4 @@
-"""Training a network from an explicit recipe: `fit`, `evaluate`, checkpoints. Lesson 2 builds this loop."""
+"""Training a network from an explicit recipe. Lesson 2 builds this loop."""
 
 import math
 import time
@@ -151,6 +151,7 @@ def prepare(
 
 
 def new_run(model: nn.Module, recipe: Recipe, dataset: data.Dataset, machine: Machine, images: int) -> Run:
+    """The record of a run that hasn't begun, of so many `images` to train on."""
     return Run(
         recipe=asdict(recipe) | {"schedule": [list(knot) for knot in recipe.schedule]},
         model={"name": type(model).__name__, "parameters": anatomy.parameters(model), "flops": anatomy.flops(model),
@@ -219,6 +220,7 @@ class Trainer:
 
 
 def check_finite(loss: float, step: int, epoch: int, rate: float) -> None:
+    """Raise Diverged, naming `step` and `epoch` (both from 1), where the loss is nan or infinite."""
     if not math.isfinite(loss):
         raise Diverged(f"the loss became {loss} by step {step} (epoch {epoch}) at learning rate {rate:g}; "
                        "lower the learning rate or warm up longer")

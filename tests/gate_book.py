@@ -45,9 +45,8 @@ class Book:
     @cached_property
     def headings(self) -> list[tuple[int, str]]:
         """(level, text) of the headings, outside code fences."""
-        text = re.sub(
-            r"^```.*?^```", "", "\n\n".join(cell.source for _, cell in self.cells("markdown")), flags=re.M | re.S
-        )
+        prose = "\n\n".join(cell.source for _, cell in self.cells("markdown"))
+        text = re.sub(r"^```.*?^```", "", prose, flags=re.M | re.S)
         return [(len(marks), title) for marks, title in re.findall(r"^(#+) +(.*\S)", text, re.MULTILINE)]
 
 

@@ -92,7 +92,7 @@ def field_by_gradient(model: nn.Module, size: int) -> tuple[int, int]:
 
 @pytest.mark.parametrize(("build", "field", "stride"), [
     (chain, None, 12), (Shortcut, 3 + 2 + 4 + 4, 2), (PaddedShortcut, 3 + 2, 2), (Branches, None, 2),
-])  # fmt: skip
+])
 def test_receptive_field_is_where_the_gradient_is(build, field, stride):
     torch.manual_seed(0)
     model, size = build(), 127

@@ -27,7 +27,7 @@ def python(code: str, *args: object) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-c", prelude + code, *map(str, args)],
         env=os.environ | {"PYTHONPATH": paths}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    )
 
 
 def names(folder: Path) -> set[str]:

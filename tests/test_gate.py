@@ -162,7 +162,7 @@ LONG = "\n".join(f"x{i} = {i}" for i in range(26))
         (edit(5, " <!--source: Zagoruyko 2015-->", ""), "names no source"),
         (edit(5, "The net", "At 850 images/s the net"), "names no source"),
     ],
-)  # fmt: skip
+)
 def test_a_broken_lesson_is_caught(folder, change, finding):
     findings = found(folder, change)
     assert any(finding in each for each in findings), findings

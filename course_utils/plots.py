@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import PowerNorm
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from course_utils import figure
 from course_utils.anatomy import Layer
@@ -167,6 +168,8 @@ def bars(
         picture.alt += f" {label}: {text}{told and f' ({told})'}."
     axis.set_yticks(y, labels)
     axis.set(xlabel=quantity, ylim=(len(ours) - 0.4, -0.6), xlim=(0, 1.04 * (longest or 1)))
+    axis.xaxis.set_major_locator(MaxNLocator(5))
+    axis.xaxis.set_major_formatter("{x:,g}")
     axis.grid(False, axis="y")
     return picture
 

@@ -53,7 +53,7 @@ class Split:
 
     def first(self, n: int) -> "Split":
         """`n` images with the classes as balanced as can be: the first few of each, in their order here."""
-        return self.take(np.sort(_class_by_class(self.labels)[:n]))
+        return self.take(np.sort(_class_by_class(self.labels)[:n])) if n < len(self) else self
 
 
 @dataclass(frozen=True, eq=False)

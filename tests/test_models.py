@@ -73,7 +73,8 @@ def test_vggs_first_weights_are_msrs():
 
 def test_recipes_name_networks_that_can_be_built():
     variants = ("", "-no-bn", "-no-dropout", "-plain")
-    assert set(RECIPES) == {f"{kind}{variant}" for kind in ("vgg-2015", "vgg-short") for variant in variants} | {"vgg-eight"}
+    families = {f"{kind}{variant}" for kind in ("vgg-2015", "vgg-short") for variant in variants}
+    assert set(RECIPES) == families | {"vgg-eight"}
     for name, entry in RECIPES.items():
         kinds = {type(module).__name__ for module in entry.build().modules()}
         assert entry.recipe.name == name

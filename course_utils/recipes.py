@@ -31,7 +31,7 @@ def _vgg_2015(suffix: str) -> Entry:
     """VGG of 2015 in one of its four variants, by the recipe of 2015.
 
     Torch7's SGD damps the gradient by 1 - momentum unless told otherwise, so its learning rate of 1 is 0.1 in the
-    sense of PyTorch. Without BN that is too much; those variants take the 0.01 of 2017.
+    sense of PyTorch. The variants without BN take the 0.01 of 2017.
     """
     variant = VGG_VARIANTS[suffix]
     rate = 1.0 if variant.get("bn", True) else 0.1

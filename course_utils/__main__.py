@@ -62,8 +62,13 @@ def _parser() -> argparse.ArgumentParser:
     bench.set_defaults(command=_bench)
 
     reproduce = commands.add_parser("reproduce", help="train by a named recipe and write the record of the run")
-    reproduce.add_argument("name", metavar="NAME", help="see course_utils/recipes.py")
-    reproduce.add_argument("--seed", type=_whole, default=0, metavar="S", help="default: %(default)s")
+    reproduce.add_argument("name", nargs="?", metavar="NAME", help="see --list")
+    reproduce.add_argument("--list", action="store_true", help="the recipes, with estimated times on this machine")
+    reproduce.add_argument("--seed", type=_whole, default=0, metavar="S", help="the first seed (default: %(default)s)")
+    reproduce.add_argument("--seeds", type=_positive, default=1, metavar="N", help="that many seeds (default: 1)")
+    length = reproduce.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=_positive, metavar="E", help="stretch the recipe to E epochs")
+    length.add_argument("--budget", type=_positive, metavar="MINUTES", help="as many epochs as fit, for all seeds")
     reproduce.add_argument("--out", type=Path, default="reproduced", metavar="DIR", help="default: ./reproduced")
     reproduce.add_argument("--dataset", choices=lessons.DATASETS[1:], default="cifar10", help="default: %(default)s")
     reproduce.set_defaults(command=_reproduce)
@@ -121,20 +126,41 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _reproduce(options: argparse.Namespace) -> int:
-    from course_utils import recipes
+    from course_utils import recipes, reproduce
     from course_utils.checkpoints import CheckpointError
     from course_utils.data import DataError, load
     from course_utils.training import Diverged
 
+    if options.list:
+        return _list_recipes()
     if options.name not in recipes.RECIPES:
-        raise LessonError(f"there is no recipe {options.name}: choose from {', '.join(recipes.RECIPES)}")
+        asked = f"there is no recipe {options.name}" if options.name else "which recipe?"
+        raise LessonError(f"{asked}: choose from {', '.join(recipes.RECIPES)}")
     _check_folder(options.out.resolve())
+    epochs = options.epochs
     try:
-        record = recipes.reproduce(options.name, load(options.dataset), options.out, options.seed)
+        dataset = load(options.dataset)
+        if options.budget:
+            epochs = reproduce.epochs_within(options.budget, options.name, options.out, options.seeds)
+            print(f"{epochs} epochs fit in {options.budget} minutes here")
+        for seed in range(options.seed, options.seed + options.seeds):
+            print(reproduce.reproduce(options.name, dataset, options.out, seed, epochs))
     except (DataError, CheckpointError, Diverged) as error:
         print(f"course: {error}", file=sys.stderr)
         return 1
-    print(record)
+    return 0
+
+
+def _list_recipes() -> int:
+    """Print a line as soon as it is measured: the slowest networks take seconds each."""
+    from course_utils import reproduce
+
+    print(f"{'recipe':24}  {'network':10}  {'epochs':>6}  {'batch':>5}  {'estimated here':>14}  published")
+    for name, entry, minutes in reproduce.estimates():
+        network = getattr(entry.build, "func", entry.build).__name__
+        length = f"{minutes / 60:.1f} h" if minutes >= 90 else f"{minutes:.0f} min"
+        print(f"{name:24}  {network:10}  {entry.recipe.epochs:>6}  {entry.recipe.batch_size:>5}  {length:>14}  "
+              f"{entry.published}".rstrip(), flush=True)
     return 0
 
 

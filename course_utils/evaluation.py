@@ -1,5 +1,6 @@
 """The scores of a network on a whole split."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,12 @@ from torch import Tensor, nn
 from course_utils.batches import Batches
 
 LISTED_MISTAKES = 24
+View = Callable[[Tensor], Tensor]
+# Test-time views by name: the logits of what each makes of a batch are averaged with these weights.
+VIEWS: dict[str, tuple[tuple[View, float], ...]] = {
+    "mirror": ((lambda images: images, 0.5), (lambda images: images.flip(3), 0.5)),
+}
+AS_IT_IS = ((lambda images: images, 1.0),)
 
 
 @dataclass(frozen=True)
@@ -52,12 +59,13 @@ class Evaluation:
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, batches: Batches) -> Evaluation:
-    """The network's logits on every image of `batches`, in evaluation mode."""
+def evaluate(model: nn.Module, batches: Batches, views: Sequence[tuple[View, float]] = AS_IT_IS) -> Evaluation:
+    """The network's logits on every image of `batches`, in evaluation mode, averaged over `views` of the image."""
     was_training = model.training
     model.eval()
     with batches.machine.autocast():
-        scored = [(model(images).float().cpu(), labels.cpu()) for images, labels in batches]
+        scored = [(sum(weight * model(view(images)).float() for view, weight in views).cpu(), labels.cpu())
+                  for images, labels in batches]
     model.train(was_training)
     logits, labels = map(torch.cat, zip(*scored, strict=True))
     return Evaluation(logits, labels)

@@ -5,6 +5,8 @@ Schema ``course-run/1``; the fields are those of `Run`. Accuracies are fractions
 
 import json
 import math
+import statistics
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,9 @@ from typing import Any
 from course_utils.files import write_atomically
 
 SCHEMA = "course-run/1"
+# 97.5% quantiles of Student's t for 1, 2, ... degrees of freedom.
+STUDENT_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
+             2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042)
 # What every record holds, besides what its kind of run adds.
 REQUIRED = {
     "recipe": {"name", "epochs"}, "model": {"name", "parameters", "flops", "layers"},
@@ -102,14 +107,56 @@ def load_results(folder: str | Path) -> dict[str, Run]:
     return runs
 
 
-def results_table(runs: list[Run]) -> str:
-    """Runs as a Markdown table: what, how long, where, and the accuracy with what it was measured on."""
-    rows = ["| run | data | epochs | accuracy | on | parameters | training | hardware |",
-            "|---|---|--:|--:|---|--:|--:|---|"]
+def by_recipe(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """The runs of each recipe, those that differ in their seed alone together."""
+    groups: dict[str, list[Run]] = {}
     for run in runs:
-        result = run.result or {"accuracy": math.nan, "on": "unfinished"}
-        rows.append(f"| {run.recipe['name']} | {run.data['name']} | {run.recipe['epochs']} | "
-                    f"{result['accuracy']:.2%} | {result['on']} | {run.model['parameters'] / 1e6:.2f} M | "
-                    f"{run.seconds['training'] / 60:.1f} min | {run.hardware['gpu'] or run.hardware['processor']}, "
+        groups.setdefault(run.recipe["name"], []).append(run)
+    return groups
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and half-width of its 95% interval (Student's t); the half-width of a single value is nan."""
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return mean, math.nan
+    degrees = len(values) - 1
+    # Beyond the table, the first terms of the Cornish-Fisher expansion are right to four digits.
+    t = STUDENT_T[degrees - 1] if degrees <= len(STUDENT_T) else 1.95996 + 2.3723 / degrees + 2.8225 / degrees**2
+    return mean, t * statistics.stdev(values) / math.sqrt(len(values))
+
+
+def accuracy_interval(accuracy: float, images: int) -> float:
+    """Half-width of the 95% interval of one network's accuracy, measured on so many images (normal approximation).
+
+    It tells how far the images drawn could mislead; that another seed gives another network is not in it.
+    """
+    return 1.96 * math.sqrt(accuracy * (1 - accuracy) / images)
+
+
+def scored(runs: Sequence[Run]) -> tuple[float, float]:
+    """Accuracy of a recipe's runs and its 95% interval: over seeds, or of one run over the images that scored it."""
+    accuracies = [run.result["accuracy"] for run in runs]
+    if len(runs) > 1:
+        return mean_interval(accuracies)
+    images = sum(map(sum, runs[0].result["confusion"]))
+    return accuracies[0], accuracy_interval(accuracies[0], images)
+
+
+def epoch_seconds(runs: Sequence[Run]) -> float:
+    """Median seconds of training per epoch."""
+    return statistics.median(row["seconds"] for run in runs for row in run.curve)
+
+
+def results_table(runs: Iterable[Run]) -> str:
+    """Finished runs as a Markdown table, a row per recipe: what, how long, where, and the accuracy it reached."""
+    rows = ["| recipe | network | epochs | seeds | accuracy, 95% interval | scored on | parameters | MFLOPs | "
+            "s/epoch | hardware |", "|---|---|--:|--:|--:|---|--:|--:|--:|---|"]
+    for name, group in by_recipe(runs).items():
+        run, (accuracy, interval) = group[0], scored(group)
+        rows.append(f"| {name} | {run.model['name']} | {run.recipe['epochs']} | {len(group)} | {accuracy:.2%} ± "
+                    f"{100 * interval:.2f} | {run.data['name']} {run.result['on']} | "
+                    f"{run.model['parameters'] / 1e6:.2f} M | {run.model['flops'] / 1e6:,.0f} | "
+                    f"{epoch_seconds(group):.0f} | {run.hardware['gpu'] or run.hardware['processor']}, "
                     f"{run.hardware['threads']} threads, {run.hardware['precision']} |")
     return "\n".join(rows)

@@ -61,6 +61,21 @@ def image_grid(
     return picture
 
 
+@styled
+def overlays(
+    images: Any, maps: Any, titles: Sequence[str] = (), *, data_name: str, columns: int = 6, title: str = ""
+) -> Picture:
+    """Images (N, 3, H, W) uint8, grey, under maps (N, H, W): a place of large value is bright and yellow."""
+    grey = _array(images).mean(1, keepdims=True).transpose(0, 2, 3, 1) / 255
+    heat = _array(maps)[..., None]
+    heat = heat / np.abs(heat).max((1, 2, 3), keepdims=True).clip(1e-12)
+    tiles = np.clip(grey * (0.35 + 0.3 * heat) + np.array([0.9, 0.75, 0.0]) * heat.clip(0) * 0.6, 0, 1)
+    picture = _mosaic(tiles, titles, columns, title, data_name)
+    named = ": " * bool(len(titles)) + ", ".join(t.replace("\n", " ") for t in titles if t)
+    picture.alt += f"{title or 'Maps over images'}, a grid of {len(tiles)}{named}; bright where the map is large."
+    return picture
+
+
 def mistakes(images: Any, mistakes: Sequence[dict], classes: Sequence[str], *, data_name: str) -> Picture:
     """A result's mistakes as pictures; `images` (N, 3, 32, 32) is the whole split that was scored."""
     titles = [f"{classes[m['label']]}\n→ {classes[m['predicted']]}\n{m['confidence']:.1%}" for m in mistakes]

@@ -1,74 +1,134 @@
-"""The named recipes of the course, and `reproduce`, which runs one and writes its record."""
+"""The named recipes of the course: every network with the way to train it, from 2015 to DavidNet."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 
-import torch
 from torch import nn
 
-from course_utils import data, report
-from course_utils.ledger import Run
-from course_utils.models import VGG
-from course_utils.progress import Progress
-from course_utils.schedules import step_drops, triangle
-from course_utils.training import Recipe, fit
+from course_utils.models import NIN, VGG, DavidNet, GoogLeNet, ResNet
+from course_utils.models.resnet import cifar_resnet
+from course_utils.schedules import Knots, one_cycle, step_drops, triangle
+from course_utils.training import Recipe
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A network and the recipe to train it by."""
+    """A network and the recipe to train it by.
+
+    `published` is the accuracy that its source gives, where it gives one, and which source that is.
+    """
 
     build: Callable[[], nn.Module]
     recipe: Recipe
+    published: str = ""
 
 
-VGG_VARIANTS = {"": {}, "-no-bn": {"bn": False}, "-no-dropout": {"dropout": False},
-                "-plain": {"bn": False, "dropout": False}}
+VARIANTS = {"": {}, "-no-bn": {"bn": False}, "-no-dropout": {"dropout": False},
+            "-plain": {"bn": False, "dropout": False}}
+PUBLISHED_2015 = {"": "92.45% (2015)", "-no-bn": "91.4% (2015)", "-no-dropout": "91.4% (2015)"}
+PUBLISHED_2017 = {"": "89.89% (2017)", "-no-bn": "88.67% (2017)", "-no-dropout": "88.73% (2017)",
+                  "-plain": "86.65% (2017)"}
 
 
-def _vgg_2015(suffix: str) -> Entry:
-    """VGG of 2015 in one of its four variants, by the recipe of 2015.
+def _recipe_2015(name: str, bn: bool) -> Recipe:
+    """Torch7's SGD damps the gradient by 1 - momentum unless told otherwise: its rate of 1 is 0.1 in PyTorch's sense.
 
-    Torch7's SGD damps the gradient by 1 - momentum unless told otherwise, so its learning rate of 1 is 0.1 in the
-    sense of PyTorch. The variants without BN take the 0.01 of 2017.
+    The networks without BN take the 0.01 of 2017.
     """
-    variant = VGG_VARIANTS[suffix]
-    rate = 1.0 if variant.get("bn", True) else 0.1
-    return Entry(lambda: VGG(**variant), Recipe(
-        f"vgg-2015{suffix}", 300, step_drops(rate, 0.5, 25, 300), dampening=0.9, flip="half", colour="yuv", held_out=0))
+    schedule = step_drops(1.0 if bn else 0.1, 0.5, 25, 300)
+    return Recipe(name, 300, schedule, dampening=0.9, flip="half", colour="yuv", held_out=0)
 
 
-def _vgg_short(suffix: str, epochs: int, name: str = "vgg-short") -> Entry:
-    """One of the four variants in a few epochs; the recipe is the same for all, so that one thing changes at a time."""
-    variant = VGG_VARIANTS[suffix]
-    return Entry(lambda: VGG(**variant), Recipe(f"{name}{suffix}", epochs, triangle(0.03, 1, epochs), flip="half"))
+def _of_2015() -> list[Entry]:
+    vggs = [Entry(partial(VGG, **variant), _recipe_2015(f"vgg-2015{suffix}", variant.get("bn", True)),
+                  PUBLISHED_2015.get(suffix, "")) for suffix, variant in VARIANTS.items()]
+    return [*vggs, Entry(NIN, _recipe_2015("nin-2015", True), "92% (2015)"),
+            Entry(partial(NIN, bn=False), _recipe_2015("nin-2015-no-bn", False), "88% (2015)")]
 
 
-ENTRIES = (
-    *map(_vgg_2015, VGG_VARIANTS),
-    *(_vgg_short(suffix, 5) for suffix in VGG_VARIANTS),
-    _vgg_short("", 8, "vgg-eight"),  # do training and evaluation agree better after eight epochs than after five?
+def _of_2017() -> list[Entry]:
+    """The source names neither the factor of its drops nor the number of epochs: half and 100 are ours."""
+    return [Entry(partial(VGG, **variant), Recipe(f"vgg-2017{suffix}", 100, step_drops(0.01, 0.5, 25, 100)),
+                  PUBLISHED_2017[suffix]) for suffix, variant in VARIANTS.items()]
+
+
+def _short() -> list[Entry]:
+    """The networks of 2015 in a few epochs, by one recipe for all, so that one thing changes at a time."""
+
+    def short(name: str, build: Callable[[], nn.Module], epochs: int = 5) -> Entry:
+        return Entry(build, Recipe(name, epochs, triangle(0.03, 1, epochs), flip="half"))
+
+    vggs = [short(f"vgg-short{suffix}", partial(VGG, **variant)) for suffix, variant in VARIANTS.items()]
+    # Do training and evaluation agree better after eight epochs than after five?
+    nins = [short("nin-short", NIN), short("nin-short-no-bn", partial(NIN, bn=False)),
+            short("nin-short-linear", partial(NIN, average=False))]
+    return [*vggs, short("vgg-eight", VGG, 8), *nins]
+
+
+def _residual() -> list[Entry]:
+    """He et al. (2015): 64,000 steps of batch 128, the rate divided by 10 after 32,000 and 48,000."""
+    schedule = ((0.0, 0.1), (82.0, 0.1), (82.0, 0.01), (123.0, 0.01), (123.0, 0.001))
+
+    def entry(name: str, depth: int, shortcut: str | None, published: str = "", preactivation: bool = False) -> Entry:
+        build = partial(cifar_resnet, depth, shortcut, preactivation)
+        return Entry(build, Recipe(name, 164, schedule, weight_decay=1e-4, crop=4), published)
+
+    return [entry("plain20", 20, None), entry("plain32", 32, None), entry("resnet20", 20, "pad", "91.25% (He 2015)"),
+            entry("resnet32", 32, "pad", "92.49% (He 2015)"), entry("resnet32-preactivation", 32, "pad", "", True)]
+
+
+def _one_cycle() -> list[Entry]:
+    """94% in 50 epochs (2021): one cycle of 40 and a cool-down of 10. The source claims 94%, its table is lost."""
+    networks: dict[str, Callable[[], nn.Module]] = {
+        "vgg": VGG, "resnet": ResNet, "inception": GoogLeNet, "inception-small": partial(GoogLeNet, 0.5, True)}
+    schedule = one_cycle(0.008, 0.12, 40, 10, 0.0008)
+    return [Entry(build, Recipe(f"onecycle-{name}", 50, schedule, crop=4), "" if "small" in name else "94% (2021)")
+            for name, build in networks.items()]
+
+
+# Page's ladder (2019): name, what the network gains, the recipe's change, epochs and peak rate at 94.1% there.
+LADDER: tuple[tuple[str, dict, dict, int, float], ...] = (
+    ("baseline", {}, {}, 24, 0.4),
+    ("pool-first", {"pool_first": True}, {}, 25, 0.4),
+    ("smoothing", {}, {"label_smoothing": 0.2}, 23, 0.4),
+    ("celu", {"celu": 0.075}, {}, 20, 0.4),
+    ("ghosts", {"ghosts": 16}, {}, 18, 0.6),
+    ("frozen", {"celu": 0.3, "frozen_scales": True, "scale": 1 / 16}, {"bias_boost": 64.0}, 17, 0.6),
+    ("whitening", {"whitening": True}, {"cutout": 5}, 14, 1.0),
+    ("averaging", {}, {"averaging": 0.99}, 13, 1.0),
+    ("mirror", {}, {"views": "mirror", "cutout": 0}, 10, 1.0),
 )
-RECIPES: dict[str, Entry] = {entry.recipe.name: entry for entry in ENTRIES}
 
 
-def reproduce(name: str, dataset: data.Dataset, out: Path, seed: int = 0) -> Path:
-    """Train by the recipe `name` with `seed` and return the path of the record, `out/NAME-seedS.json`.
+def _rate(peak: float, epochs: int, averaging: float) -> Knots:
+    """Up for a fifth of the epochs, then down to zero; with averaging, to a tenth two epochs before the end."""
+    if averaging:
+        return ((0.0, 0.0), (epochs / 5, peak), (epochs - 2.0, peak / 10))
+    return triangle(peak, epochs / 5, epochs)
 
-    Checkpoints and a report stand in the folder `out/NAME-seedS`; a run that was cut off goes on from there.
+
+def _davidnets() -> list[Entry]:
+    """The DAWNBench entry, its Colab version with a quarter of the weight decay, and the ladder in two sizes.
+
+    The narrow ladder, a quarter of the width and as many epochs on every rung, is what two cores can measure.
     """
-    entry = RECIPES[name]
-    recipe = replace(entry.recipe, seed=seed)
-    folder = out / f"{name}-seed{seed}"
-    progress = Progress(folder.name)
-    scored = data.split(dataset.train, recipe.held_out)[1].images if recipe.held_out else None
+    david = {"batch_size": 512, "nesterov": True, "crop": 4, "cutout": 8}
+    whole = Recipe("davidnet", 24, triangle(0.4, 5, 24), held_out=0, **david)
+    entries = [Entry(DavidNet, whole, "94.08% (Page 2018)"),
+               Entry(DavidNet, replace(whole, name="davidnet-light-decay", weight_decay=1.25e-4))]
+    network, change = {}, dict(david)
+    for rung, (name, gained, changed, epochs, peak) in enumerate(LADDER):
+        network, change = network | gained, change | changed
+        averaging = change.get("averaging", 0.0)
+        narrow = Recipe(f"narrow-{rung}-{name}", 8, _rate(peak, 8, averaging), **change)
+        entries.append(Entry(partial(DavidNet, 16, **network), narrow))
+        if rung:
+            full = Recipe(f"davidnet-{rung}-{name}", epochs, _rate(peak, epochs, averaging), held_out=0, **change)
+            entries.append(Entry(partial(DavidNet, **network), full, "94.1% (Page 2019)"))
+    return entries
 
-    def on_epoch(run: Run) -> None:
-        progress(run)
-        report.write(run, folder / "report.html", scored)
 
-    torch.manual_seed(seed)
-    run = fit(entry.build(), recipe, dataset, folder=folder, on_epoch=on_epoch)
-    report.write(run, folder / "report.html", dataset.test.images)
-    return run.save(folder.with_suffix(".json"))
+RECIPES: dict[str, Entry] = {
+    entry.recipe.name: entry
+    for entry in (*_of_2015(), *_of_2017(), *_short(), *_residual(), *_one_cycle(), *_davidnets())}

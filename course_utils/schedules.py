@@ -44,3 +44,13 @@ def step_drops(rate: float, factor: float, every: int, epochs: int) -> Knots:
 def triangle(peak: float, peak_epoch: float, epochs: float, start: float = 0.0, end: float = 0.0) -> Knots:
     """Up from `start` to `peak` at `peak_epoch`, then down to `end` (slanted when the peak is not in the middle)."""
     return ((0.0, start), (float(peak_epoch), peak), (float(epochs), end))
+
+
+def one_cycle(low: float, high: float, epochs: float, cool_down: float, final: float) -> Knots:
+    """Smith's one cycle: linearly from `low` to `high` and back in `epochs`, then to `final` in `cool_down` more."""
+    return ((0.0, low), (epochs / 2, high), (float(epochs), low), (float(epochs + cool_down), final))
+
+
+def stretched(knots: Knots, factor: float) -> Knots:
+    """The same shape over `factor` times as many epochs."""
+    return tuple((epoch * factor, rate) for epoch, rate in knots)

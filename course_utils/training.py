@@ -1,73 +1,26 @@
 """Training a network from an explicit recipe. Lesson 2 builds this loop."""
 
-import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from course_utils import anatomy, data, schedules, yuv
-from course_utils.batches import Augmentation, Batches
+from course_utils import anatomy, data, yuv
+from course_utils.batches import Batches
 from course_utils.checkpoints import resume, save_checkpoint
-from course_utils.evaluation import evaluate
+from course_utils.evaluation import VIEWS, evaluate
 from course_utils.ledger import Run
 from course_utils.machine import Machine, hardware, keep_freed_memory, this_machine, versions
+from course_utils.recipe import Recipe
+from course_utils.trainer import Diverged, Trainer, check_finite
+
+__all__ = ["Diverged", "Recipe", "Trainer", "fit"]
 
 EVALUATION_BATCH = 500
-
-
-class Diverged(Exception):
-    """The loss is no longer a number."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides a training run besides the network and the data; plain values, stored in the record.
-
-    `schedule` holds (epoch, learning rate) knots; `dampening` scales the gradient's share in the momentum buffer by
-    1 - dampening; `flip`, `crop` and `cutout` are those of `Augmentation`; `colour` is "rgb" or "yuv" (the
-    preprocessing of 2015); `held_out` images of train are kept for the curves (0: a final run on all of train);
-    `precision` None leaves the choice to the machine.
-    """
-
-    name: str
-    epochs: int
-    schedule: schedules.Knots
-    batch_size: int = 128
-    momentum: float = 0.9
-    dampening: float = 0.0
-    nesterov: bool = False
-    weight_decay: float = 5e-4
-    label_smoothing: float = 0.0
-    flip: str | None = "random"
-    crop: int = 0
-    cutout: int = 0
-    colour: str = "rgb"
-    held_out: int = 5000
-    precision: str | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise ValueError(f"{self.epochs} epochs: a run needs at least 1")
-        if self.colour not in ("rgb", "yuv"):
-            raise ValueError(f"colour {self.colour!r} is unknown: choose 'rgb' or 'yuv'")
-        if not 0 <= self.label_smoothing < 1:
-            raise ValueError(f"label smoothing {self.label_smoothing} is not in [0, 1)")
-        if self.held_out < 0:
-            raise ValueError(f"{self.held_out} images held out: choose 0 or more")
-        schedules.check(self.schedule)
-        Augmentation(self.flip, self.crop, self.cutout)
-
-    @property
-    def augmentation(self) -> Augmentation:
-        return Augmentation(self.flip, self.crop, self.cutout)
 
 
 def fit(
@@ -108,7 +61,7 @@ def fit(
         start = time.perf_counter()
         row = trainer.epoch(epoch)
         if held_out:
-            scores = evaluate(model, held_out)
+            scores = evaluate(trainer.scored, held_out)
             check_finite(scores.loss, len(train) * (epoch + 1), epoch + 1, row["rate"])
             row |= {"held_out_loss": scores.loss, "held_out_accuracy": scores.accuracy}
             run.result = scores.result("held_out")
@@ -121,10 +74,13 @@ def fit(
         if on_epoch:
             on_epoch(run)
     start = time.perf_counter()
+    model.load_state_dict(trainer.scored.state_dict())
     if test_set:
         scores = evaluate(model, test_set)
         check_finite(scores.loss, len(train) * recipe.epochs, recipe.epochs, run.curve[-1]["rate"])
         run.result = scores.result("test")
+    if recipe.views and (scored := test_set or held_out):
+        run.result["accuracy_with_views"] = evaluate(model, scored, VIEWS[recipe.views]).accuracy
     run.seconds["wall"] += time.perf_counter() - start
     run.finished = True
     if folder is not None:
@@ -153,74 +109,10 @@ def prepare(
 def new_run(model: nn.Module, recipe: Recipe, dataset: data.Dataset, machine: Machine, images: int) -> Run:
     """The record of a run that hasn't begun, of so many `images` to train on."""
     return Run(
-        recipe=asdict(recipe) | {"schedule": [list(knot) for knot in recipe.schedule]},
+        recipe=recipe.to_json(),
         model={"name": type(model).__name__, "parameters": anatomy.parameters(model), "flops": anatomy.flops(model),
                "layers": repr(model)},
         data={"name": dataset.name, "fingerprint": dataset.fingerprint, "classes": list(dataset.classes),
               "train": images, "held_out": len(dataset.train) - images, "test": len(dataset.test)},
         hardware=hardware(machine), versions=versions(), started=datetime.now(UTC).date().isoformat(),
     )
-
-
-class Trainer:
-    """The state that training changes (weights, momentum, loss scale) and the loop over one epoch."""
-
-    def __init__(self, model: nn.Module, recipe: Recipe, batches: Batches) -> None:
-        self.model, self.recipe, self.batches, self.machine = model, recipe, batches, batches.machine
-        self.optimizer = torch.optim.SGD(
-            model.parameters(), lr=0.0, momentum=recipe.momentum, dampening=recipe.dampening,
-            nesterov=recipe.nesterov, weight_decay=recipe.weight_decay, fused=True)
-        # float16 gradients underflow unless the loss is scaled up; in the other precisions this does nothing.
-        self.scaler = torch.amp.GradScaler(self.machine.device.type, enabled=self.machine.precision == torch.float16)
-
-    def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """One update of the weights; returns the batch's mean loss and its number of right answers."""
-        with self.machine.autocast():
-            logits = self.model(images)
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
-        self.optimizer.zero_grad()
-        self.scaler.scale(loss).backward()
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        return loss.detach(), (logits.detach().argmax(1) == labels).sum()
-
-    def epoch(self, number: int) -> dict[str, Any]:
-        """Train on every batch once; `number` counts from 0. Returns the epoch's row of the curve."""
-        self.model.train()
-        start, steps = time.perf_counter(), len(self.batches)
-        loss_sum, right = torch.zeros((), device=self.machine.device), torch.zeros((), device=self.machine.device)
-        for step, (images, labels) in enumerate(self.batches.epoch(number)):
-            rate = schedules.rate_at(self.recipe.schedule, number + step / steps)
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
-            loss, correct = self.step(images, labels)
-            loss_sum += loss
-            right += correct
-            # Reading the loss makes a GPU wait, so there it is read once per epoch.
-            if self.machine.device.type == "cpu" or step == steps - 1:
-                check_finite(loss_sum.item(), number * steps + step + 1, number + 1, rate)
-        return {"epoch": number + 1, "loss": loss_sum.item() / steps,
-                "accuracy": right.item() / (steps * self.recipe.batch_size), "held_out_loss": None,
-                "held_out_accuracy": None, "rate": rate, "seconds": time.perf_counter() - start}
-
-    def state_dict(self) -> dict[str, Any]:
-        generators = {"cpu": torch.get_rng_state()}
-        if self.machine.device.type == "cuda":
-            generators["cuda"] = torch.cuda.get_rng_state()
-        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
-                "scaler": self.scaler.state_dict(), "generators": generators}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
-        torch.set_rng_state(state["generators"]["cpu"])
-        if "cuda" in state["generators"]:
-            torch.cuda.set_rng_state(state["generators"]["cuda"])
-
-
-def check_finite(loss: float, step: int, epoch: int, rate: float) -> None:
-    """Raise Diverged, naming `step` and `epoch` (both from 1), where the loss is nan or infinite."""
-    if not math.isfinite(loss):
-        raise Diverged(f"the loss became {loss} by step {step} (epoch {epoch}) at learning rate {rate:g}; "
-                       "lower the learning rate or warm up longer")

@@ -4,12 +4,22 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
+import scipy.stats
 from records import make_run
 from tiny import CPU, random_dataset, tiny_net, tiny_recipe
 
 from course_utils.files import write_atomically
-from course_utils.ledger import LedgerError, Run, load_results, results_table
+from course_utils.ledger import (
+    LedgerError,
+    Run,
+    accuracy_interval,
+    by_recipe,
+    load_results,
+    mean_interval,
+    results_table,
+)
 from course_utils.training import fit
 
 RESULTS = Path(__file__).parents[1] / "notebooks" / "results"
@@ -83,11 +93,38 @@ def test_the_results_of_the_course_load():
 
 
 def test_the_table_of_results():
-    lines = results_table([make_run(), make_run(data="SYNTHETIC", epochs=4, done=2)]).splitlines()
-    assert len({line.count("|") for line in lines}) == 1
-    assert "| vgg | CIFAR-10 | 4 | 91.00% | test | 14.99 M | 2.0 min | A processor, 2 threads, bfloat16 |" in lines
-    assert "SYNTHETIC" in lines[3]
-    assert "unfinished" in lines[3]
+    seeds = [make_run(name="b", seed=seed) for seed in (0, 1)]
+    seeds[0].result = seeds[0].result | {"accuracy": 0.93}
+    lines = results_table([make_run(), *seeds, make_run(data="SYNTHETIC", name="c")]).splitlines()
+    assert len({line.count("|") for line in lines}) == 1 and len(lines) == 5
+    row = "| vgg | VGG | 4 | 1 | 91.00% ± 1.77 | CIFAR-10 test | 14.99 M | 627 | 30 | A processor, 2 threads, "
+    assert any(line.startswith(row) for line in lines)  # 1.96 * sqrt(0.91 * 0.09 / 1000)
+    assert "| b | VGG | 4 | 2 | 92.00% ± 12.71 |" in lines[3]  # the mean of 91 and 93: std sqrt(2), t 12.706
+    assert "SYNTHETIC test" in lines[4]
+
+
+@pytest.mark.parametrize("count", [2, 3, 10, 31, 32, 100, 1000])
+def test_the_interval_of_a_mean_is_students(count):
+    values = np.random.default_rng(count).normal(0.94, 0.0015, count)
+    mean, half = mean_interval(list(values))
+    low, high = scipy.stats.t.interval(0.95, count - 1, values.mean(), scipy.stats.sem(values))
+    assert (mean - half, mean + half) == pytest.approx((low, high), abs=2e-6 * count**-0.5)
+
+
+def test_one_value_has_no_interval_over_seeds():
+    mean, half = mean_interval([0.94])
+    assert mean == 0.94 and math.isnan(half)
+
+
+def test_the_interval_of_one_accuracy_holds_the_truth_95_times_in_100():
+    right = np.random.default_rng(0).binomial(10_000, 0.94, 2000) / 10_000
+    covered = [abs(accuracy - 0.94) <= accuracy_interval(accuracy, 10_000) for accuracy in right]
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.015)
+
+
+def test_runs_of_a_recipe_stand_together():
+    runs = [make_run(name="a", seed=0), make_run(name="b"), make_run(name="a", seed=1)]
+    assert by_recipe(runs) == {"a": [runs[0], runs[2]], "b": [runs[1]]}
 
 
 def test_writing_replaces_a_file_whole(tmp_path):

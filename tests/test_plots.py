@@ -27,6 +27,7 @@ FROM_DATA = {
     "histogram": lambda name: plots.histogram(IMAGES, data_name=name),
     "confusion": lambda name: plots.confusion(MATRIX, CLASSES, data_name=name, title="Title"),
     "bars": lambda name: plots.bars(["a", "b"], [1, 2], "seconds", data_name=name),
+    "overlays": lambda name: plots.overlays(IMAGES[:2], np.stack([np.eye(32), -np.eye(32)]), data_name=name),
 }
 
 

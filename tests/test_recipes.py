@@ -6,8 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from torch import nn
 
-from course_utils.recipes import RECIPES
+from course_utils import reproduce as reproducing
+from course_utils.recipes import LADDER, RECIPES
 from course_utils.schedules import rate_at
 
 COURSE = [sys.executable, "-m", "course_utils", "reproduce"]
@@ -16,7 +18,7 @@ COURSE = [sys.executable, "-m", "course_utils", "reproduce"]
 TINY = """
 import os, signal, sys
 from dataclasses import replace
-from course_utils import __main__, data, recipes
+from course_utils import __main__, data, recipes, reproduce
 from course_utils.models import Small
 from course_utils.training import Recipe
 
@@ -26,7 +28,8 @@ recipe = Recipe("tiny", 3, ((0, 0.05), (3, 0)), batch_size=50, held_out=50, flip
 recipes.RECIPES["tiny"] = recipes.Entry(Small, recipe)
 if "--kill" in sys.argv:
     sys.argv.remove("--kill")
-    recipes.report.write = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    reproduce.report.write = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+reproduce.seconds_per_epoch = lambda entry: 12.0
 sys.exit(__main__.main(sys.argv[1:]))
 """
 
@@ -49,8 +52,34 @@ def test_a_recipe_that_was_killed_goes_on_and_ends_like_one_that_was_not(tmp_pat
     assert "SYNTHETIC" in (whole / "tiny-seed0" / "report.html").read_text()
 
 
+def test_seeds_and_epochs_are_told_in_the_records_names(tmp_path):
+    outcome = reproduce("--out", str(tmp_path), "--epochs", "2", "--seed", "3", "--seeds", "2")
+    assert outcome.returncode == 0, outcome.stderr
+    records = [json.loads((tmp_path / f"tiny-2-epochs-seed{seed}.json").read_text()) for seed in (3, 4)]
+    assert [len(record["curve"]) for record in records] == [2, 2]
+    assert [record["recipe"]["seed"] for record in records] == [3, 4]
+    assert records[0]["recipe"]["schedule"] == [[0, 0.05], [2, 0]]
+    assert records[0]["curve"] != records[1]["curve"]
+
+
+def test_a_budget_becomes_epochs_and_a_run_cut_off_keeps_its_own(tmp_path):
+    # 12 s an epoch: one minute for two seeds is two epochs each
+    outcome = reproduce("--out", str(tmp_path), "--budget", "1", "--seeds", "2")
+    assert outcome.returncode == 0 and "2 epochs fit in 1 minutes" in outcome.stdout
+    assert (tmp_path / "tiny-2-epochs-seed1.json").exists()
+    assert reproduce("--out", str(tmp_path / "cut"), "--epochs", "1", "--kill").returncode == -signal.SIGKILL
+    again = reproduce("--out", str(tmp_path / "cut"), "--budget", "60")
+    assert again.returncode == 0 and (tmp_path / "cut" / "tiny-1-epochs-seed0.json").exists()
+    assert reproducing.epochs_within(10**6, "vgg-short", tmp_path, 1) == 5  # never more than the recipe's
+
+
 @pytest.mark.parametrize(("arguments", "complaint"), [
     (["vgg-2016"], "there is no recipe vgg-2016: choose from vgg-2015"),
+    ([], "which recipe?: choose from vgg-2015"),
+    (["vgg-short", "--epochs", "0"], "--epochs"),
+    (["vgg-short", "--seeds", "none"], "--seeds"),
+    (["vgg-short", "--budget", "1.5"], "--budget"),
+    (["vgg-short", "--budget", "5", "--epochs", "2"], "not allowed with"),
     (["vgg-short", "--seed", "-1"], "--seed"),
     (["vgg-short", "--out", __file__], "can't write to"),
 ])
@@ -72,3 +101,71 @@ def test_the_short_recipes_differ_in_the_network_alone():
     assert len({str(recipe).replace(repr(recipe.name), "") for recipe in recipes}) == 1
     sizes = {sum(p.numel() for p in RECIPES[recipe.name].build().parameters()) for recipe in recipes}
     assert len(sizes) == 2  # with BN and without; dropout has no parameters
+
+
+def test_the_list_names_every_recipe_and_measures_a_network_once(monkeypatch, capsys):
+    from course_utils import __main__
+
+    measured = []
+    monkeypatch.setattr(reproducing, "seconds_per_epoch", lambda entry: measured.append(entry) or 60.0)
+    assert __main__.main(["reproduce", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == list(RECIPES)
+    row = next(line for line in lines if line.startswith("davidnet "))
+    assert row.split()[1:6] == ["DavidNet", "24", "512", "24", "min"] and row.endswith("94.08% (Page 2018)")
+    assert len(measured) < len(RECIPES)
+
+
+def test_an_epoch_is_timed_by_real_steps():
+    assert 0 < reproducing.seconds_per_epoch(RECIPES["narrow-0-baseline"]) < 600
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_names_a_network_that_can_be_built(name):
+    entry = RECIPES[name]
+    kinds = [type(module).__name__ for module in entry.build().modules()]
+    assert entry.recipe.name == name and "Conv2d" in kinds
+    if name.endswith(("no-bn", "plain")):
+        assert not any(kind.startswith("BatchNorm") for kind in kinds)
+    assert entry.recipe.stretched(3).epochs == 3
+
+
+def test_the_recipe_of_davidnet():
+    recipe = RECIPES["davidnet"].recipe
+    assert (recipe.batch_size, recipe.momentum, recipe.nesterov, recipe.weight_decay) == (512, 0.9, True, 5e-4)
+    assert (recipe.crop, recipe.flip, recipe.cutout, recipe.held_out) == (4, "random", 8, 0)
+    assert [rate_at(recipe.schedule, epoch) for epoch in (0, 5, 14.5, 24)] == pytest.approx([0, 0.4, 0.2, 0])
+    assert RECIPES["davidnet-light-decay"].recipe.weight_decay == 1.25e-4
+
+
+def test_the_one_cycle_of_the_source():
+    recipe = RECIPES["onecycle-resnet"].recipe
+    rates = [rate_at(recipe.schedule, epoch) for epoch in (0, 10, 20, 30, 40, 45, 50)]
+    assert rates == pytest.approx([0.008, 0.064, 0.12, 0.064, 0.008, 0.0044, 0.0008])
+    assert recipe.epochs == 50
+
+
+def test_the_ladder_adds_one_rung_at_a_time():
+    rungs = [RECIPES[f"narrow-{rung}-{name}"].recipe for rung, (name, *_) in enumerate(LADDER)]
+    names = ("name", "schedule")
+    fields = [{key: value for key, value in rung.to_json().items() if key not in names} for rung in rungs]
+    changes = [{key for key in after if after[key] != before[key]}
+               for before, after in zip(fields, fields[1:], strict=False)]
+    assert changes == [set(), {"label_smoothing"}, set(), set(), {"bias_boost"}, {"cutout"}, {"averaging"},
+                       {"views", "cutout"}]
+    whole = [RECIPES[f"davidnet-{rung}-{name}"].recipe.epochs for rung, (name, *_) in enumerate(LADDER) if rung]
+    assert whole == [25, 23, 20, 18, 17, 14, 13, 10]
+
+
+def test_whitening_sets_the_fixed_layer_from_the_images_trained_on():
+    from course_utils import synthetic
+
+    train, _ = synthetic.draw(0, 200, 10)
+    model = RECIPES["narrow-6-whitening"].build()
+    before = model.whiten.weight.clone()
+    reproducing.whiten(model, train)
+    assert not model.whiten.weight.equal(before) and not model.whiten.weight.requires_grad
+    plain = nn.Conv2d(3, 3, 1)
+    weights = plain.weight.clone()
+    reproducing.whiten(plain, train)  # a network without such a layer is left as it is
+    assert plain.weight.equal(weights)

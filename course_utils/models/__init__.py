@@ -4,7 +4,12 @@ from collections.abc import Callable
 
 from torch import nn
 
+from course_utils.models.davidnet import DavidNet
+from course_utils.models.inception import GoogLeNet
+from course_utils.models.nin import NIN
+from course_utils.models.resnet import ResNet
 from course_utils.models.small import Small
 from course_utils.models.vgg import VGG
 
-MODELS: dict[str, Callable[..., nn.Module]] = {"small": Small, "vgg": VGG}
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    "small": Small, "vgg": VGG, "nin": NIN, "resnet": ResNet, "googlenet": GoogLeNet, "davidnet": DavidNet}

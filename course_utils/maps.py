@@ -1,0 +1,51 @@
+"""What a network sees where: the maps inside it, and which places speak for a class."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def feature_maps(model: nn.Module, layer: str, images: Tensor) -> Tensor:
+    """The output (N, C, H, W) of the submodule `layer` (its dotted name) on normalised `images` (N, 3, 32, 32).
+
+    The model computes in evaluation mode and is left in the mode it was in. Raises ValueError for an unknown layer.
+    """
+    with torch.no_grad():
+        return _maps_and_logits(model, layer, images)[0]
+
+
+def class_activation_maps(model: nn.Module, layer: str, images: Tensor, classes: Sequence[int] | Tensor) -> Tensor:
+    """Where each image speaks for its class of `classes` (N,): maps (N, H, W) of the image's size, 0 ... 1.
+
+    Grad-CAM (Selvaraju et al., 2017): the maps of `layer`, each weighted by the mean gradient of the class's logit with
+    respect to it, summed, and cut off below 0. Where a global average and a linear layer follow, that is the class
+    activation map of Zhou et al. (2016), up to scale. Each map is divided by its maximum.
+    """
+    with torch.enable_grad():
+        maps, logits = _maps_and_logits(model, layer, images.detach().requires_grad_())
+        chosen = logits.gather(1, torch.as_tensor(classes, device=logits.device)[:, None]).sum()
+        (gradients,) = torch.autograd.grad(chosen, maps)
+    weights = gradients.mean((2, 3), keepdim=True)
+    heat = (weights * maps.detach()).sum(1, keepdim=True).relu()
+    heat = F.interpolate(heat, images.shape[2:], mode="bilinear", align_corners=False).squeeze(1)
+    return heat / heat.amax((1, 2), keepdim=True).clamp_min(torch.finfo(heat.dtype).tiny)
+
+
+def _maps_and_logits(model: nn.Module, layer: str, images: Tensor) -> tuple[Tensor, Tensor]:
+    modules = dict(model.named_modules())
+    if layer not in modules or not layer:
+        names = ", ".join(name for name, _ in model.named_children())
+        raise ValueError(f"there is no layer {layer!r} in {type(model).__name__}: its parts are {names}")
+    seen: list[Tensor] = []
+    # The network goes on with the clone: a ReLU in place behind the layer must not change what is looked at.
+    handle = modules[layer].register_forward_hook(lambda module, inputs, output: seen.append(output) or output.clone())
+    modes = [(module, module.training) for module in modules.values()]
+    try:
+        logits = model.eval()(images)
+    finally:
+        handle.remove()
+        for module, mode in modes:
+            module.training = mode
+    return seen[-1], logits

@@ -1,0 +1,53 @@
+"""The range test of Smith, "Cyclical learning rates for training neural networks" (2015). Lesson 7 builds it."""
+
+import copy
+import itertools
+import math
+
+import torch
+from torch import nn
+
+from course_utils.batches import Batches
+from course_utils.data import Split
+from course_utils.machine import this_machine
+from course_utils.recipe import Recipe
+from course_utils.trainer import Trainer
+
+EXPLODED = 4.0  # times the lowest loss so far
+
+
+def range_test(
+    model: nn.Module, recipe: Recipe, split: Split, low: float = 1e-4, high: float = 10.0, steps: int = 100
+) -> list[tuple[float, float]]:
+    """(rate, loss) of up to `steps` batches of `split`, the rate rising from `low` to `high` by one factor a step.
+
+    The loss is the batch's own, before the step at that rate, and not smoothed. The last pair is the one that ended
+    the test where the loss was no longer finite or above four times the lowest. Everything but the schedule is the
+    recipe's; its momentum is that of the first epoch, and the images are taken as they are, whatever its colours.
+
+    A copy is trained: the model's weights, gradients, batch norm averages and mode and the state of the random
+    generators are left as they were. Raises ValueError for rates that do not rise from above 0, fewer than 2 steps,
+    and a batch larger than the split.
+    """
+    if not 0 < low < high < math.inf:
+        raise ValueError(f"learning rates from {low:g} to {high:g}: expected 0 < low < high")
+    if steps < 2:
+        raise ValueError(f"{steps} steps: a range test needs at least 2")
+    machine = this_machine(precision=recipe.precision)
+    batches = Batches(split, recipe.batch_size, machine, recipe.augmentation, recipe.seed)
+    trained = copy.deepcopy(model).to(machine.device, memory_format=machine.memory_format).train()
+    trainer = Trainer(trained, recipe, batches)
+    stream = itertools.chain.from_iterable(map(batches.epoch, itertools.count()))
+    measured, lowest = [], math.inf
+    with torch.random.fork_rng([machine.device] if machine.device.type == "cuda" else []):
+        torch.manual_seed(recipe.seed)
+        for step, (images, labels) in enumerate(itertools.islice(stream, steps)):
+            rate = low * (high / low) ** (step / (steps - 1))
+            for group in trainer.optimizer.param_groups:
+                group["lr"] = rate * group["boost"]
+            loss = trainer.step(images, labels)[0].item()
+            measured.append((rate, loss))
+            lowest = min(lowest, loss)
+            if not math.isfinite(loss) or loss > EXPLODED * lowest:
+                break
+    return measured

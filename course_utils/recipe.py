@@ -1,0 +1,82 @@
+"""Everything that decides a training run besides the network and the data."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from course_utils import schedules
+from course_utils.batches import Augmentation
+from course_utils.evaluation import VIEWS
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A way to train: plain values, stored in the record.
+
+    `schedule` holds (epoch, learning rate) knots; `momentum` is a number or such knots; `dampening` scales the
+    gradient's share in the momentum buffer by 1 - dampening; biases learn `bias_boost` times faster and decay as much
+    slower; with `averaging`, an exponential average of the weights is scored, which keeps that share of itself at
+    every step; `flip`, `crop` and `cutout` are those of `Augmentation`; `views` names test-time views
+    (`evaluation.VIEWS`); `colour` is "rgb" or "yuv" (the preprocessing of 2015); `held_out` images of train are kept
+    for the curves (0: a final run on all of train); `precision` None leaves the choice to the machine.
+    """
+
+    name: str
+    epochs: int
+    schedule: schedules.Knots
+    batch_size: int = 128
+    momentum: float | schedules.Knots = 0.9
+    dampening: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 5e-4
+    bias_boost: float = 1.0
+    averaging: float = 0.0
+    label_smoothing: float = 0.0
+    flip: str | None = "random"
+    crop: int = 0
+    cutout: int = 0
+    views: str | None = None
+    colour: str = "rgb"
+    held_out: int = 5000
+    precision: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise ValueError(f"{self.epochs} epochs: a run needs at least 1")
+        if self.colour not in ("rgb", "yuv"):
+            raise ValueError(f"colour {self.colour!r} is unknown: choose 'rgb' or 'yuv'")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label smoothing {self.label_smoothing} is not in [0, 1)")
+        if self.held_out < 0:
+            raise ValueError(f"{self.held_out} images held out: choose 0 or more")
+        if not 0 <= self.averaging < 1:
+            raise ValueError(f"averaging {self.averaging} is not in [0, 1)")
+        if self.views is not None and self.views not in VIEWS:
+            raise ValueError(f"test-time views {self.views!r} are unknown: choose None or {', '.join(VIEWS)}")
+        schedules.check(self.schedule)
+        schedules.check(self.momentum_knots)
+        Augmentation(self.flip, self.crop, self.cutout)
+
+    @property
+    def augmentation(self) -> Augmentation:
+        return Augmentation(self.flip, self.crop, self.cutout)
+
+    @property
+    def momentum_knots(self) -> schedules.Knots:
+        return schedules.constant(self.momentum) if isinstance(self.momentum, (int, float)) else self.momentum
+
+    def stretched(self, epochs: int) -> "Recipe":
+        """The same recipe in another number of epochs: every schedule keeps its shape, and the name tells."""
+        if epochs == self.epochs:
+            return self
+        factor = epochs / self.epochs
+        momentum = self.momentum
+        if not isinstance(momentum, (int, float)):
+            momentum = schedules.stretched(momentum, factor)
+        return replace(self, name=f"{self.name}-{epochs}-epochs", epochs=epochs, momentum=momentum,
+                       schedule=schedules.stretched(self.schedule, factor))
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON keeps them: tuples are lists."""
+        return {name: [list(knot) for knot in value] if isinstance(value, tuple) else value
+                for name, value in asdict(self).items()}

@@ -1,0 +1,94 @@
+"""Recorded runs without a notebook: train by a named recipe, go on where it stopped, keep the record."""
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from course_utils import data, report
+from course_utils.batches import Batches
+from course_utils.ledger import Run
+from course_utils.machine import keep_freed_memory, this_machine
+from course_utils.progress import Progress
+from course_utils.recipes import RECIPES, Entry
+from course_utils.trainer import Trainer
+from course_utils.training import fit
+
+TRAIN_IMAGES = 50_000
+WHITENED_IMAGES = 10_000  # as many as Page takes
+
+
+def reproduce(name: str, dataset: data.Dataset, out: Path, seed: int = 0, epochs: int | None = None) -> Path:
+    """Train by the recipe `name` with `seed` and return the path of the record, `out/NAME-seedS.json`.
+
+    Other `epochs` than the recipe's stretch its schedule and are told in the record's name. Checkpoints and a report
+    stand in the folder of the same name; a run that was cut off goes on from there.
+    """
+    entry = RECIPES[name]
+    recipe = replace(entry.recipe.stretched(epochs or entry.recipe.epochs), seed=seed)
+    folder = out / f"{recipe.name}-seed{seed}"
+    progress = Progress(folder.name)
+    train, held_out = data.split(dataset.train, recipe.held_out) if recipe.held_out else (dataset.train, None)
+
+    def on_epoch(run: Run) -> None:
+        progress(run)
+        report.write(run, folder / "report.html", held_out.images if held_out else None)
+
+    torch.manual_seed(seed)
+    model = entry.build()
+    whiten(model, train)
+    run = fit(model, recipe, dataset, folder=folder, on_epoch=on_epoch)
+    report.write(run, folder / "report.html", dataset.test.images)
+    return run.save(folder.with_suffix(".json"))
+
+
+def whiten(model: nn.Module, train: data.Split) -> None:
+    """Set a network's whitening layer, if it has one, from the first images of `train`."""
+    if hasattr(model, "whiten"):
+        batches = Batches(train.first(WHITENED_IMAGES), WHITENED_IMAGES, this_machine(precision="float32"))
+        model.set_whitening(next(iter(batches))[0])
+
+
+def seconds_per_epoch(entry: Entry) -> float:
+    """How long an epoch of an entry's training takes here, from its second and third step."""
+    machine, recipe = this_machine(precision=entry.recipe.precision), entry.recipe
+    pixels = np.random.default_rng(0).integers(0, 256, (recipe.batch_size, 3, 32, 32), dtype=np.uint8)
+    split = data.Split(pixels, np.arange(recipe.batch_size) % 10)
+    if machine.device.type == "cpu":
+        keep_freed_memory()
+    model = entry.build().to(machine.device, memory_format=machine.memory_format)
+    trainer = Trainer(model, recipe, Batches(split, recipe.batch_size, machine, recipe.augmentation))
+
+    def step() -> Tensor:
+        loss, _ = trainer.step(*next(trainer.batches.epoch(0)))
+        return loss.item()  # waits for a GPU
+
+    step()
+    start = time.perf_counter()
+    step(), step()
+    return (time.perf_counter() - start) / 2 * ((TRAIN_IMAGES - recipe.held_out) / recipe.batch_size)
+
+
+def estimates() -> Iterator[tuple[str, Entry, float]]:
+    """Name, entry and estimated minutes on this machine of every recipe, as they are measured; each network once."""
+    measured: dict[tuple[str, int], float] = {}
+    for name, entry in RECIPES.items():
+        what = (repr(entry.build), entry.recipe.batch_size)
+        if what not in measured:
+            measured[what] = seconds_per_epoch(entry)
+        yield name, entry, measured[what] * entry.recipe.epochs / 60
+
+
+def epochs_within(minutes: float, name: str, out: Path, seeds: int) -> int:
+    """How many epochs fit, for each of so many seeds; as many as those of a run in `out` that was cut off, if any."""
+    entry = RECIPES[name]
+    for folder in sorted(out.glob(f"{name}-*-epochs-seed*")):
+        begun = re.fullmatch(rf"{re.escape(name)}-(\d+)-epochs-seed\d+", folder.name)
+        if begun and folder.is_dir() and not folder.with_suffix(".json").exists():
+            return int(begun[1])
+    return min(max(int(60 * minutes / seeds / seconds_per_epoch(entry)), 1), entry.recipe.epochs)

@@ -1,0 +1,71 @@
+"""Lesson 10: what its functions make of records and mistakes, and that its table is the ledger's."""
+
+import ast
+from collections.abc import Callable
+from typing import Any
+
+import nbformat
+import pytest
+import torch
+from records import make_run
+
+from course_utils import ledger, lessons
+
+NOTEBOOK = nbformat.read(lessons.NOTEBOOKS / "10_comparison.ipynb", as_version=4)
+
+
+def of_the_lesson(*names: str) -> list[Callable[..., Any]]:
+    """Functions as the lesson's cells define them."""
+    trees = [ast.parse(cell.source) for cell in NOTEBOOK.cells if cell.cell_type == "code"]
+    found = {node.name: node for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)}
+    scope = {"ledger": ledger, "torch": torch}
+    exec(compile(ast.Module([found[name] for name in names], []), "10_comparison", "exec"), scope)
+    return [scope[name] for name in names]
+
+
+def run_with(name: str, *held_out: float | None, seconds: tuple[float, ...] = (10, 10, 200, 10)) -> ledger.Run:
+    run = make_run(epochs=len(held_out), name=name)
+    for row, accuracy, took in zip(run.curve, held_out, seconds, strict=False):
+        row |= {"held_out_accuracy": accuracy, "seconds": took}
+    return run
+
+
+def test_the_seconds_to_an_accuracy_are_epochs_at_the_median_pace():
+    (seconds_to,) = of_the_lesson("seconds_to")
+    run = run_with("run", 0.5, 0.6, 0.58, 0.7)  # its third epoch waited
+    assert seconds_to(run, 0.6) == 20
+    assert seconds_to(run, 0.65) == 40
+    assert seconds_to(run, 0.71) is None
+
+
+def test_the_race_lists_first_who_got_there_first_and_says_who_did_not():
+    *_, race_table = of_the_lesson("kind", "seconds_to", "race_table")
+    runs = [run_with("never", 0.3, 0.4), run_with("late", 0.5, 0.8), run_with("soon", 0.8, 0.8),
+            run_with("blind", None, None)]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in race_table(runs, 0.7).splitlines()[2:]]
+    assert [(row[0], row[3], row[4]) for row in rows] == [
+        ("soon", "10 s", "80.0%"), ("late", "20 s", "80.0%"), ("never", "not reached", "40.0%"),
+        ("blind", "nothing was held out", "-")]
+
+
+def test_networks_that_err_independently_are_told_from_those_that_err_alike():
+    all_wrong, times_chance = of_the_lesson("all_wrong", "times_chance")
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(40_000) % 2
+    rates = torch.tensor([0.2, 0.6])[labels]  # class 1 is harder for every network
+    wrong = torch.rand(3, len(labels), generator=generator) < rates
+    measured, independent, by_class = all_wrong(wrong, labels)
+    assert independent == pytest.approx(0.4**3, abs=0.005)
+    assert measured == pytest.approx((0.2**3 + 0.6**3) / 2, abs=0.005)
+    assert by_class == pytest.approx(measured, abs=0.005)
+    easy = wrong[:, labels == 0]
+    assert times_chance(easy[0], easy[1]) == pytest.approx(1, abs=0.05)
+    assert times_chance(easy[0], easy[0]) == pytest.approx(1 / 0.2, rel=0.05)
+
+
+def test_the_committed_table_is_the_ledger_s():
+    """A run recorded since then must be seen: `python tests/gate.py execute notebooks/10_comparison.ipynb`."""
+    tables = [output.data["text/markdown"] for cell in NOTEBOOK.cells if cell.cell_type == "code"
+              for output in cell.outputs if "text/markdown" in output.get("data", {})]
+    expected = ledger.results_table(ledger.load_results(lessons.NOTEBOOKS / "results").values())
+    assert expected in tables

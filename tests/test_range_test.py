@@ -81,7 +81,7 @@ def test_where_a_parabola_explodes_is_where_theory_says(momentum):
     split = Split(images, labels)
     x = torch.tensor(images[:, 0, 0, 0], dtype=torch.float64)
     w = torch.zeros((), dtype=torch.float64, requires_grad=True)
-    loss = F.cross_entropy(torch.stack([w * x, torch.zeros(64)], 1), torch.from_numpy(labels))
+    loss = F.cross_entropy(torch.stack([w * x, torch.zeros(64)], 1), torch.tensor(labels))
     slope, = torch.autograd.grad(loss, w, create_graph=True)
     curvature = torch.autograd.grad(slope, w)[0].item()
     assert curvature == pytest.approx((x * x).mean().item() / 4)  # p (1 - p) = 1/4

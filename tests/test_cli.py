@@ -95,7 +95,8 @@ def test_ctrl_c_stops_the_lesson_and_keeps_what_ran(course):
     wait = "import os, pathlib, time\npathlib.Path('kernel').write_text(str(os.getpid()))\ntime.sleep(600)"
     toys.write_course(course / "notebooks", lesson_00_slow=toys.notebook("print('kept')", wait))
     script = (
-        "import sys, pathlib\nfrom course_utils import __main__, lessons\n"
+        "import signal, sys, pathlib\nfrom course_utils import __main__, lessons\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored where tests run in the background
         "lessons.NOTEBOOKS = pathlib.Path('notebooks')\nsys.exit(__main__.main(['run', '--preset', 'smoke']))"
     )
     command = subprocess.Popen(

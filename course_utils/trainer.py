@@ -36,7 +36,7 @@ class Trainer:
     @property
     def scored(self) -> nn.Module:
         """The network whose accuracy counts: the average of the weights where there is one."""
-        return self.average or self.model
+        return self.model if self.average is None else self.average
 
     def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """One update of the weights; returns the batch's mean loss and its number of right answers."""
@@ -76,7 +76,8 @@ class Trainer:
         generators = {"cpu": torch.get_rng_state()}
         if self.machine.device.type == "cuda":
             generators["cuda"] = torch.cuda.get_rng_state()
-        return {"model": self.model.state_dict(), "average": self.average.state_dict() if self.average else None,
+        average = None if self.average is None else self.average.state_dict()
+        return {"model": self.model.state_dict(), "average": average,
                 "optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict(), "steps": self.steps,
                 "generators": generators}
 

@@ -74,7 +74,8 @@ def fit(
         if on_epoch:
             on_epoch(run)
     start = time.perf_counter()
-    model.load_state_dict(trainer.scored.state_dict())
+    if trainer.average is not None:
+        model.load_state_dict(trainer.average.state_dict())
     if test_set:
         scores = evaluate(model, test_set)
         check_finite(scores.loss, len(train) * recipe.epochs, recipe.epochs, run.curve[-1]["rate"])

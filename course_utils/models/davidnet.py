@@ -12,7 +12,7 @@ class DavidNet(nn.Sequential):
 
     The options are Page's "bag of tricks", in his order: `pool_first` (the max-pool before BN, not after ReLU), `celu`
     (its alpha; None: ReLU), `ghosts` (a batch is normalised in so many parts), `frozen_scales` (BN's scales stay at 1)
-    and `whitening` (a fixed 3x3 convolution that `whiten` sets from images, then a trained 1x1). The logits are
+    and `whitening` (a fixed 3x3 convolution that `set_whitening` sets from images, then a trained 1x1). The logits are
     multiplied by `scale`.
     """
 

@@ -20,7 +20,6 @@ from course_utils.trainer import Trainer
 from course_utils.training import fit
 
 TRAIN_IMAGES = 50_000
-WHITENED_IMAGES = 10_000  # as many as Page takes
 
 
 def reproduce(name: str, dataset: data.Dataset, out: Path, seed: int = 0, epochs: int | None = None) -> Path:
@@ -50,7 +49,8 @@ def reproduce(name: str, dataset: data.Dataset, out: Path, seed: int = 0, epochs
 def whiten(model: nn.Module, train: data.Split) -> None:
     """Set a network's whitening layer, if it has one, from the first images of `train`."""
     if hasattr(model, "whiten"):
-        batches = Batches(train.first(WHITENED_IMAGES), WHITENED_IMAGES, this_machine(precision="float32"))
+        images = model.whitened_images
+        batches = Batches(train.first(images), images, this_machine(precision="float32"))
         model.set_whitening(next(iter(batches))[0])
 
 

@@ -16,10 +16,10 @@ class Recipe:
     gradient's share in the momentum buffer by 1 - dampening; biases learn `bias_boost` times faster and decay as much
     slower, the linear head `head_boost` times; a whitening layer's bias learns for `whitening_epochs` only (None: all),
     its rate going through the whole schedule in that time; with `muon`, the momentum of that optimizer, it updates the
-    filters of convolutions and SGD the rest; with `averaging`, an exponential average of the weights is scored, which keeps that share of itself at
-    every step; `flip`, `crop` and `cutout` are those of `Augmentation`; `views` names test-time views
-    (`evaluation.VIEWS`); `colour` is "rgb" or "yuv" (the preprocessing of 2015); `held_out` images of train are kept
-    for the curves (0: a final run on all of train); `precision` None leaves the choice to the machine.
+    filters of convolutions and SGD the rest; with `averaging`, an exponential average of the weights is scored, which
+    keeps that share of itself at every step; `flip`, `crop` and `cutout` are those of `Augmentation`; `views` names
+    test-time views (`evaluation.VIEWS`); `colour` is "rgb" or "yuv" (the preprocessing of 2015); `held_out` images of
+    train are kept for the curves (0: a final run on all of train); `precision` None leaves the choice to the machine.
     """
 
     name: str

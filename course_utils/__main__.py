@@ -1,4 +1,5 @@
-"""The command line: `course run`, `course lab`, `course data`, `course bench`, `course reproduce`.
+"""The command line: `course run`, `course lab`, `course data`, `course bench`, `course reproduce`,
+`course site`.
 
 Bad input is answered by one line on stderr and exit status 2, and nothing is written. Status 1 says that the
 work itself failed, 130 that it was interrupted. Each command imports what it needs: `--help` answers at once.
@@ -72,6 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     reproduce.add_argument("--out", type=Path, default="reproduced", metavar="DIR", help="default: ./reproduced")
     reproduce.add_argument("--dataset", choices=lessons.DATASETS[1:], default="cifar10", help="default: %(default)s")
     reproduce.set_defaults(command=_reproduce)
+
+    site = commands.add_parser("site", help="build the web site from the lessons as they are")
+    site.add_argument("--out", type=Path, default="course-site", metavar="DIR", help="default: ./course-site")
+    site.set_defaults(command=_site)
     return parser
 
 
@@ -79,10 +84,7 @@ def _run(options: argparse.Namespace) -> int:
     preset = options.preset or _default_preset()
     chosen = lessons.choose(lessons.load(lessons.NOTEBOOKS), options.lessons)
     plans = lessons.plan(chosen, preset, options.dataset, options.settings)
-    out = options.out.resolve()
-    if out == lessons.NOTEBOOKS.resolve():
-        raise LessonError(f"{options.out} holds the lessons themselves: choose another --out")
-    _check_folder(out)
+    out = _output_folder(options.out)
     from course_utils import runner
 
     outcomes = runner.run(chosen, plans, preset, out, options.jobs)
@@ -164,6 +166,18 @@ def _list_recipes() -> int:
     return 0
 
 
+def _site(options: argparse.Namespace) -> int:
+    from course_utils import site
+
+    site.check_tools()
+    out = _output_folder(options.out)
+    if not site.build(out):
+        print("course: the site was not built", file=sys.stderr)
+        return 1
+    print(f"Open {out / 'index.html'}")
+    return 0
+
+
 def _positive(text: str) -> int:
     return _whole(text, least=1)
 
@@ -178,6 +192,15 @@ def _default_preset() -> str:
     import torch
 
     return "full" if torch.cuda.is_available() else "quick"
+
+
+def _output_folder(folder: Path) -> Path:
+    """A folder to write to, as an absolute path; LessonError if that can't be or it is that of the lessons."""
+    resolved = folder.resolve()
+    if resolved == lessons.NOTEBOOKS.resolve():
+        raise LessonError(f"{folder} holds the lessons themselves: choose another --out")
+    _check_folder(resolved)
+    return resolved
 
 
 def _check_folder(folder: Path) -> None:

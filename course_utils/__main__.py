@@ -1,5 +1,5 @@
 """The command line: `course run`, `course lab`, `course data`, `course bench`, `course reproduce`,
-`course site`.
+`course site`, `course links`.
 
 Bad input is answered by one line on stderr and exit status 2, and nothing is written. Status 1 says that the
 work itself failed, 130 that it was interrupted. Each command imports what it needs: `--help` answers at once.
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -77,6 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     site = commands.add_parser("site", help="build the web site from the lessons as they are")
     site.add_argument("--out", type=Path, default="course-site", metavar="DIR", help="default: ./course-site")
     site.set_defaults(command=_site)
+
+    links = commands.add_parser("links", help="set the repository's address in every badge, link and lesson")
+    links.add_argument("--repo", metavar="OWNER/NAME", help="on GitHub (default: as in course.toml)")
+    links.add_argument("--ref", metavar="REF", help="the tag or branch for readers (default: as in course.toml)")
+    links.set_defaults(command=_links)
     return parser
 
 
@@ -175,6 +181,17 @@ def _site(options: argparse.Namespace) -> int:
         print("course: the site was not built", file=sys.stderr)
         return 1
     print(f"Open {out / 'index.html'}")
+    return 0
+
+
+def _links(options: argparse.Namespace) -> int:
+    from course_utils import links
+
+    now = links.load(lessons.NOTEBOOKS)
+    asked = {"name": options.repo, "ref": options.ref}
+    wanted = replace(now, **{key: value for key, value in asked.items() if value is not None})
+    changed = links.rewrite(lessons.NOTEBOOKS, wanted)
+    print(f"{wanted.address} at {wanted.ref}: " + (", ".join(changed) or "nothing to change"))
     return 0
 
 

@@ -7,6 +7,7 @@ work itself failed, 130 that it was interrupted. Each command imports what it ne
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -43,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="execute lessons and link the executed copies on a page")
     run.add_argument("lessons", nargs="*", metavar="LESSON", help="number or name (default: every lesson)")
-    run.add_argument("--preset", choices=lessons.PRESETS, help="default: full on a GPU, quick on a CPU")
+    run.add_argument("--preset", choices=lessons.PRESETS, help="default: $COURSE_PRESET, else full on a GPU or quick")
     run.add_argument("--dataset", choices=lessons.DATASETS, default="auto", help="default: %(default)s")
     run.add_argument("--out", type=Path, default="course-run", metavar="DIR", help="default: ./course-run")
     run.add_argument("--jobs", type=_positive, default=1, metavar="N", help="lessons at once (default: 1)")
@@ -87,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    preset = options.preset or _default_preset()
+    preset = options.preset or os.environ.get("COURSE_PRESET") or _default_preset()
     chosen = lessons.choose(lessons.load(lessons.NOTEBOOKS), options.lessons)
     plans = lessons.plan(chosen, preset, options.dataset, options.settings)
     out = _output_folder(options.out)

@@ -27,10 +27,12 @@ import subprocess
 import sys
 
 if "google.colab" in sys.modules and not os.path.isdir("course_utils"):
-    source = "{address}"
-    fetch = ["git", "clone", "--quiet", "--depth=1", "--branch={ref}", source]
-    if not os.path.isdir("{folder}") and subprocess.call(fetch):
-        raise SystemExit(f"The course was not fetched: look whether {{source}} opens, then run this cell again")
+    if not os.path.isdir("{folder}"):
+        fetch = ["git", "clone", "--quiet", "--depth=1", "--branch={ref}", "{address}"]
+        fetched = subprocess.run(fetch, capture_output=True, text=True)
+        if fetched.returncode:
+            why = " ".join(fetched.stderr.split())
+            raise SystemExit(f"{address} was not fetched ({{why}}): look whether it opens, then run this cell again")
     os.chdir("{folder}")
     sys.path.insert(0, os.getcwd())"""
 
@@ -83,25 +85,32 @@ def load(folder: Path) -> Repository:
         raise LessonError(f"{folder / 'course.toml'} can't be used: {error}") from error
 
 
+def differing(folder: Path, repository: Repository) -> dict[Path, bytes]:
+    """The files in and beside a folder of lessons that don't agree with a repository, with what should be in them."""
+    try:
+        return {path: new for path, new in _linked(folder, repository) if path.read_bytes() != new}
+    except ImportError as error:
+        raise LessonError("nbformat is missing: pip install -r requirements.txt") from error
+    except (OSError, ValueError) as error:
+        raise LessonError(str(error)) from error
+
+
 def rewrite(folder: Path, repository: Repository) -> list[str]:
     """Make whatever stands in and beside a folder of lessons agree with a repository. The names of the files changed.
 
     Everything is read and made before the first file is written. That is course.toml: if the rest is cut off,
     `course links` completes it, and removes what was half-written.
     """
+    wanted = differing(folder, repository)
     try:
-        linked = list(_linked(folder, repository))
-        changed = [(path, new) for path, new in linked if path.read_bytes() != new]
-        for path, new in changed:
+        for path, new in wanted.items():
             write_atomically(path, new)
-        for path, _ in linked:
-            for partial in path.parent.glob(f"{PARTIAL}*-{path.name}"):
+        for place in {folder.parent, folder, *(path.parent for path in wanted)}:
+            for partial in place.glob(f"{PARTIAL}*"):
                 partial.unlink(missing_ok=True)
-    except ImportError as error:
-        raise LessonError("nbformat is missing: pip install -r requirements.txt") from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise LessonError(str(error)) from error
-    return [path.relative_to(folder.parent).as_posix() for path, _ in changed]
+    return [path.relative_to(folder.parent).as_posix() for path in wanted]
 
 
 def link_lesson(nb: Any, name: str, repository: Repository) -> Any:

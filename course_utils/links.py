@@ -28,11 +28,12 @@ import sys
 
 if "google.colab" in sys.modules and not os.path.isdir("course_utils"):
     if not os.path.isdir("{folder}"):
-        fetch = ["git", "clone", "--quiet", "--depth=1", "--branch={ref}", "{address}"]
+        source = "{address}"
+        fetch = ["git", "clone", "--quiet", "--depth=1", "--branch={ref}", source]
         fetched = subprocess.run(fetch, capture_output=True, text=True)
         if fetched.returncode:
             why = " ".join(fetched.stderr.split())
-            raise SystemExit(f"{address} was not fetched ({{why}}): look whether it opens, then run this cell again")
+            raise SystemExit(f"{{source}} was not fetched ({{why}}): look whether it opens, then run this cell again")
     os.chdir("{folder}")
     sys.path.insert(0, os.getcwd())"""
 

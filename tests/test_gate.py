@@ -154,7 +154,7 @@ LONG = "\n".join(f"x{i} = {i}" for i in range(26))
         (edit(2, "ada/course", "bob/course"), "not those of course.toml"),
         (tag(2), "not those of course.toml"),
         (lambda nb: nb.cells.insert(0, nb.cells.pop(1)), "not those of course.toml"),
-        (lambda nb: append(new_code_cell(nb.cells[1].source, metadata=nb.cells[1].metadata))(nb), "not those of course"),
+        (lambda nb: append(new_code_cell("1", metadata=nb.cells[1].metadata))(nb), "not those of course.toml"),
         (lambda nb: nb.cells.pop(1), "not those of course.toml"),
         (lambda nb: nb.metadata.update(accelerator="TPU"), "not those of course.toml"),
         (lambda nb: nb.metadata.pop("colab"), "not those of course.toml"),

@@ -82,7 +82,7 @@ def load(folder: Path) -> Repository:
         return Repository(table["address"].removeprefix(GITHUB), table["ref"])
     except OSError as error:
         raise LessonError(f"no course.toml in {folder}: install from a clone of the course") from error
-    except (tomllib.TOMLDecodeError, KeyError) as error:
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
         raise LessonError(f"{folder / 'course.toml'} can't be used: {error}") from error
 
 

@@ -156,6 +156,8 @@ def test_bad_input_is_one_line_and_writes_nothing(course, capsys, arguments, com
         ("notebooks/course.toml", "[[lesson]]\n", "course.toml can't be used: 'repository'"),
         ("notebooks/course.toml", "address = \n", "course.toml can't be used"),
         ("notebooks/course.toml", '[repository]\naddress = "x"\nref = "v1"\n', "named as OWNER/NAME"),
+        ("notebooks/course.toml", '[repository]\naddress = 3\nref = "v1"\n', "course.toml can't be used"),
+        ("notebooks/course.toml", '[repository]\naddress = "ada/course"\nref = 1\n', "course.toml can't be used"),
     ],
 )
 def test_a_place_that_cannot_be_used_stops_all_before_anything_is_written(course, capsys, place, content, complaint):

@@ -27,7 +27,7 @@ def contents_of_exercises() -> str:
     """The pages of exercises and the notes for teachers, as many as there are."""
     found = [*sorted(HERE.glob("exercises/release/*/*.ipynb")), *HERE.glob("exercises/*.md")]
     pages = [path.relative_to(HERE).with_suffix("").as_posix() for path in found]
-    return "\n".join([":::{toctree}", *pages, ":::"])
+    return "\n".join([":::{toctree}", ":maxdepth: 1", "", *pages, ":::"])
 
 
 project = "Convolutional networks on CIFAR-10"

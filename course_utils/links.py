@@ -139,11 +139,13 @@ def link_lesson(nb: Any, name: str, repository: Repository) -> Any:
 
 
 def link_text(text: str, repository: Repository) -> str:
-    """A text with its links that open a notebook of the course: those of Colab, of Binder and of nbgitpuller."""
+    """A text with its links that open a notebook of the course: those of Colab, of Binder and of nbgitpuller.
+
+    The last keep their branch: nbgitpuller takes a tag for one, then fails on a reader's second click.
+    """
 
     def pull(match: re.Match) -> str:
-        query = dict(parse_qsl(match[0]))
-        query |= {"repo": repository.address, "branch": repository.ref}
+        query = dict(parse_qsl(match[0])) | {"repo": repository.address}
         if "urlpath" in query:
             query["urlpath"] = re.sub(r"(?<=tree/)[^/]+", repository.folder, query["urlpath"], count=1)
         return urlencode(query, quote_via=quote, safe="")

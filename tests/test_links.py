@@ -26,7 +26,7 @@ OTHERS = """\
 [its class](https://colab.research.google.com/) and [a repository](https://github.com/ada/other)."""
 PULL = (
     "https://hub.example.org/hub/user-redirect/git-pull?repo=https%3A%2F%2Fgithub.com%2Fada%2Fcourse"
-    "&urlpath=lab%2Ftree%2Fcourse%2Fnotebooks%2F00_one.ipynb&branch=v1"
+    "&urlpath=lab%2Ftree%2Fcourse%2Fnotebooks%2F00_one.ipynb&branch=main"
 )
 PLACES = [
     "notebooks/course.toml", "pyproject.toml", "CITATION.cff", "README.md", "notebooks/exercises/TEACHING.md",
@@ -88,9 +88,9 @@ def test_every_place_tells_the_new_address(course, capsys):
     assert NEW.badges("notebooks/00_one.ipynb") in now["README.md"]
     pulled = [parse_qs(query) for query in re.findall(r"git-pull\?([^)>`]+)", now["notebooks/exercises/TEACHING.md"])]
     opened = ["lab/tree/a_tour.v2/notebooks/00_one.ipynb"]
-    assert pulled == [{"repo": [NEW.address], "urlpath": opened, "branch": [NEW.ref]}] * 3
+    assert pulled == [{"repo": [NEW.address], "urlpath": opened, "branch": ["main"]}] * 3
     for text in now.values():
-        assert not any(old in text for old in (OLD.name, "ada%2F", "tree%2Fcourse%2F", f"={OLD.ref}"))
+        assert not any(old in text for old in (OLD.name, "ada%2F", "tree%2Fcourse%2F"))
 
 
 def test_what_leads_to_other_people_s_work_is_left_alone(course):

@@ -103,7 +103,7 @@ def link_exercises(app: Sphinx, doctree: nodes.document) -> None:
         section = next(each for each in doctree.findall(nodes.section) if "exercises" in each["ids"])
         link = nodes.reference("", "a notebook of their own", refuri=f"{page}.html")
         section.insert(
-            1, nodes.paragraph("", "", nodes.Text("Those that check your answer are "), link, nodes.Text("."))
+            1, nodes.paragraph("", "", nodes.Text("Exercises that check your answer are in "), link, nodes.Text("."))
         )
 
 

@@ -19,6 +19,7 @@ from course_utils import lessons, links, site
 from course_utils.__main__ import main
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+IN_CHROMIUM = pytest.mark.skipif(CHROMIUM is None, reason="Chromium isn't installed")
 LESSONS = lessons.load(lessons.NOTEBOOKS)
 EVERY_LESSON = pytest.mark.parametrize("lesson", LESSONS, ids=[lesson.name for lesson in LESSONS])
 PYTHON = {"kernelspec": {"name": "python3", "display_name": "Python 3"}, "language_info": {"name": "python"}}
@@ -124,18 +125,35 @@ def test_every_link_within_the_site_leads_somewhere(built, pages):
     assert found > 1000 and broken == []
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium isn't installed")
-def test_in_a_browser_pages_load_formulas_show_and_search_finds(built, pages, tmp_path):
+@IN_CHROMIUM
+def test_in_a_browser_pages_load_formulas_show_and_search_finds(built, pages, address, tmp_path):
+    for name in sorted(pages.keys() - {"genindex.html"}):
+        shown, said = browse(address + name + "?q=whitening" * (name == "search.html"), tmp_path)
+        assert said == [], name
+        assert shown.count("<mjx-container") == len(re.findall(r'class="math ', (built / name).read_text())), name
+        assert "<mjx-merror" not in shown
+        assert name != "search.html" or "08_davidnet.html" in shown.partition('id="search-results"')[2]
+
+
+@IN_CHROMIUM
+def test_on_a_phone_no_page_is_wider_than_the_screen(pages, address):
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 390, "height": 800})
+        for name in sorted(pages):
+            page.goto(address + name)
+            assert page.evaluate("document.documentElement.scrollWidth") == 390, name
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(built):
+    """Where the site is served."""
     handler = functools.partial(Quiet, directory=built)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        for name in sorted(pages.keys() - {"genindex.html"}):
-            address = f"http://127.0.0.1:{server.server_port}/{name}" + "?q=whitening" * (name == "search.html")
-            shown, said = browse(address, tmp_path)
-            assert said == [], name
-            assert shown.count("<mjx-container") == len(re.findall(r'class="math ', (built / name).read_text())), name
-            assert "<mjx-merror" not in shown
-            assert name != "search.html" or "08_davidnet.html" in shown.partition('id="search-results"')[2]
+        yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
 
 

@@ -80,13 +80,6 @@ def describe_figures(app: Sphinx, doctree: nodes.document) -> None:
                 image["alt"] = kinds["text/plain"].astext()
 
 
-def leave_out_colab(app: Sphinx, doctree: nodes.document) -> None:
-    """Leave out the cell that fetches the course on Colab."""
-    for cell in list(doctree.findall(nodes.container)):
-        if links.TAG in cell.get("cell_metadata", {}).get("tags", []):
-            cell.parent.remove(cell)
-
-
 def keep_to_this_host(app: Sphinx, doctree: nodes.document) -> None:
     """Put its alternative text in the place of an image that another host would have to send: a badge, as a button."""
     for image in list(doctree.findall(nodes.image)):
@@ -130,6 +123,6 @@ def keep_colab_to_lessons(app: Sphinx, name: str, template: str, context: dict, 
 
 
 def setup(app: Sphinx) -> None:
-    for change in (describe_figures, leave_out_colab, keep_to_this_host, link_exercises, link_to_repository):
+    for change in (describe_figures, keep_to_this_host, link_exercises, link_to_repository):
         app.connect("doctree-read", change, priority=400)  # before Sphinx collects images and downloads
     app.connect("html-page-context", keep_colab_to_lessons, priority=502)  # after the theme has made the buttons

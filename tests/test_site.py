@@ -176,15 +176,10 @@ def browse(address, folder):
 @pytest.fixture
 def toy(built, tmp_path, monkeypatch):
     """A course of one lesson with exercises, with the real conf.py; the value is its folder."""
-    cells = [
-        new_markdown_cell(
-            "# Lesson 0: Toy lesson\n\n[![Open it](https://colab.example/badge.svg)](https://colab.example/0)"
-        ),
-        new_code_cell("fetch", metadata={"tags": [links.TAG]}),
-        new_code_cell("learn"),
-        new_markdown_cell("## Exercises\n\n1. Think."),
-    ]
-    folder = toys.write_course(tmp_path / "notebooks", lesson_00_toy=new_notebook(cells=cells, metadata=PYTHON))
+    sources = new_markdown_cell("# Toy lesson"), new_code_cell("learn"), new_markdown_cell("## Exercises\n\n1. Think.")
+    lesson = new_notebook(cells=list(sources), metadata=PYTHON)
+    lesson = links.link_lesson(lesson, "00_toy.ipynb", links.Repository("a/b", "v1"))
+    folder = toys.write_course(tmp_path / "notebooks", lesson_00_toy=lesson)
     (folder / "course.toml").write_text(
         'reference = "a toy"\n[repository]\naddress = "https://github.com/a/b"\nref = "v1"\n'
         + (folder / "course.toml").read_text()
@@ -207,8 +202,9 @@ def toy(built, tmp_path, monkeypatch):
 def test_what_only_the_notebook_or_the_repository_has(toy, tmp_path):
     assert main(["site", "--out", str(tmp_path / "out")]) == 0
     page = (tmp_path / "out" / "00_toy.html").read_text()
-    assert "badge.svg" not in page and "learn" in page and "fetch" not in page
-    assert re.search(r'href="https://colab.example/0"[^>]*>Open it</a>', page)
+    assert "learn" in page and "On Colab, fetch" not in page and "badge" not in " ".join(re.findall("<img[^>]*>", page))
+    colab = "https://colab.research.google.com/github/a/b/blob/v1/notebooks/00_toy.ipynb"
+    assert re.search(rf'href="{colab}"[^>]*>Open in Colab</a>', page)
     page = (tmp_path / "out" / "exercises" / "TEACHING.html").read_text()
     for place in (
         "blob/v1/notebooks/exercises/source/00_toy/00_toy.ipynb",

@@ -1,4 +1,5 @@
-"""The command line: `course run`, `course lab`, `course data`, `course bench`, `course reproduce`.
+"""The command line: `course run`, `course lab`, `course data`, `course bench`, `course reproduce`,
+`course site`, `course links`.
 
 Bad input is answered by one line on stderr and exit status 2, and nothing is written. Status 1 says that the
 work itself failed, 130 that it was interrupted. Each command imports what it needs: `--help` answers at once.
@@ -6,10 +7,12 @@ work itself failed, 130 that it was interrupted. Each command imports what it ne
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -41,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="execute lessons and link the executed copies on a page")
     run.add_argument("lessons", nargs="*", metavar="LESSON", help="number or name (default: every lesson)")
-    run.add_argument("--preset", choices=lessons.PRESETS, help="default: full on a GPU, quick on a CPU")
+    run.add_argument("--preset", choices=lessons.PRESETS, help="default: $COURSE_PRESET, else full on a GPU or quick")
     run.add_argument("--dataset", choices=lessons.DATASETS, default="auto", help="default: %(default)s")
     run.add_argument("--out", type=Path, default="course-run", metavar="DIR", help="default: ./course-run")
     run.add_argument("--jobs", type=_positive, default=1, metavar="N", help="lessons at once (default: 1)")
@@ -72,17 +75,23 @@ def _parser() -> argparse.ArgumentParser:
     reproduce.add_argument("--out", type=Path, default="reproduced", metavar="DIR", help="default: ./reproduced")
     reproduce.add_argument("--dataset", choices=lessons.DATASETS[1:], default="cifar10", help="default: %(default)s")
     reproduce.set_defaults(command=_reproduce)
+
+    site = commands.add_parser("site", help="build the web site from the lessons as they are")
+    site.add_argument("--out", type=Path, default="course-site", metavar="DIR", help="default: ./course-site")
+    site.set_defaults(command=_site)
+
+    links = commands.add_parser("links", help="set the repository's address in every badge, link and lesson")
+    links.add_argument("--repo", metavar="OWNER/NAME", help="on GitHub (default: as in course.toml)")
+    links.add_argument("--ref", metavar="REF", help="the tag or branch for readers (default: as in course.toml)")
+    links.set_defaults(command=_links)
     return parser
 
 
 def _run(options: argparse.Namespace) -> int:
-    preset = options.preset or _default_preset()
+    preset = options.preset or os.environ.get("COURSE_PRESET") or _default_preset()
     chosen = lessons.choose(lessons.load(lessons.NOTEBOOKS), options.lessons)
     plans = lessons.plan(chosen, preset, options.dataset, options.settings)
-    out = options.out.resolve()
-    if out == lessons.NOTEBOOKS.resolve():
-        raise LessonError(f"{options.out} holds the lessons themselves: choose another --out")
-    _check_folder(out)
+    out = _output_folder(options.out)
     from course_utils import runner
 
     outcomes = runner.run(chosen, plans, preset, out, options.jobs)
@@ -164,6 +173,29 @@ def _list_recipes() -> int:
     return 0
 
 
+def _site(options: argparse.Namespace) -> int:
+    from course_utils import site
+
+    site.check_tools()
+    out = _output_folder(options.out)
+    if not site.build(out):
+        print("course: the site was not built", file=sys.stderr)
+        return 1
+    print(f"Open {out / 'index.html'}")
+    return 0
+
+
+def _links(options: argparse.Namespace) -> int:
+    from course_utils import links
+
+    now = links.load(lessons.NOTEBOOKS)
+    asked = {"name": options.repo, "ref": options.ref}
+    wanted = replace(now, **{key: value for key, value in asked.items() if value is not None})
+    changed = links.rewrite(lessons.NOTEBOOKS, wanted)
+    print(f"{wanted.address} at {wanted.ref}: " + (", ".join(changed) or "nothing to change"))
+    return 0
+
+
 def _positive(text: str) -> int:
     return _whole(text, least=1)
 
@@ -178,6 +210,15 @@ def _default_preset() -> str:
     import torch
 
     return "full" if torch.cuda.is_available() else "quick"
+
+
+def _output_folder(folder: Path) -> Path:
+    """A folder to write to, as an absolute path; LessonError if that can't be or it is that of the lessons."""
+    resolved = folder.resolve()
+    if resolved == lessons.NOTEBOOKS.resolve():
+        raise LessonError(f"{folder} holds the lessons themselves: choose another --out")
+    _check_folder(resolved)
+    return resolved
 
 
 def _check_folder(folder: Path) -> None:

@@ -115,6 +115,8 @@ class Lesson:
 
     def preset(self, name: str) -> dict[str, Any]:
         """The parameters of a preset, checked against the notebook."""
+        if name not in self.presets:
+            raise LessonError(f"there is no preset {name}: choose from {', '.join(self.presets)}")
         values = self.presets[name]
         for key in values:
             if key not in self.parameters:

@@ -13,23 +13,25 @@ import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
-from course_utils import lessons
+from course_utils import lessons, links
 
 
 @dataclass
 class Book:
-    """A notebook with what it is judged by: its entry in course.toml (if any) and the folder of recorded runs."""
+    """A notebook with what it is judged by: its entry in course.toml (if any), recorded runs, the repository."""
 
     nb: NotebookNode
     bytes: int
     lesson: lessons.Lesson | None
     results: Path
+    repository: links.Repository
 
     @classmethod
     def open(cls, path: Path) -> "Book":
         known = {lesson.name: lesson for lesson in lessons.load(path.parent)}
         nb = nbformat.read(path, as_version=4)
-        return cls(nb, path.stat().st_size, known.get(path.stem), path.parent / "results")
+        repository = links.load(path.parent)
+        return cls(nb, path.stat().st_size, known.get(path.stem), path.parent / "results", repository)
 
     def cells(self, kind: str, tag: str | None = None) -> list[tuple[str, NotebookNode]]:
         """("cell N", cell) of the cells of a type that aren't empty, N counted from 1; with a tag if one is named."""
@@ -56,13 +58,20 @@ def text_of(output: NotebookNode) -> str:
     return "".join(output.get("text", "")) + "\n".join("".join(data[key]) for key in data if key.startswith("text/"))
 
 
+def for_colab(cell: NotebookNode) -> bool:
+    return links.TAG in cell.metadata.get("tags", [])
+
+
 def syntax(cell: NotebookNode) -> ast.Module:
     """The syntax tree of a code cell, with IPython's magics turned into calls."""
     return ast.parse(TransformerManager().transform_cell(cell.source))
 
 
 def stamp_of(nb: NotebookNode) -> str:
-    """A hash of the code cells' syntax trees: comments and layout don't count, nor does Python's version."""
+    """A hash of the code cells' syntax trees: comments and layout don't count, nor does Python's version.
+
+    The cell for Colab doesn't count either: it does nothing where lessons are executed.
+    """
 
     def plain(node: object) -> object:
         if isinstance(node, ast.AST):
@@ -70,7 +79,7 @@ def stamp_of(nb: NotebookNode) -> str:
             return [type(node).__name__, *(each for each in fields if each[1] not in ("None", []))]
         return [plain(each) for each in node] if isinstance(node, list) else repr(node)
 
-    trees = [plain(syntax(cell)) for cell in nb.cells if cell.cell_type == "code"]
+    trees = [plain(syntax(cell)) for cell in nb.cells if cell.cell_type == "code" and not for_colab(cell)]
     return hashlib.sha256(json.dumps(trees).encode()).hexdigest()[:16]
 
 
@@ -78,17 +87,20 @@ def normalise(nb: NotebookNode) -> NotebookNode:
     """A copy without what differs from run to run and machine to machine: times, kernel versions, ids, counts."""
     nb, count, seen = copy.deepcopy(nb), 0, set()
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    colab = {key: nb.metadata[key] for key in links.COLAB if key in nb.metadata}
     nb.metadata = NotebookNode(
-        kernelspec=kernel, language_info={"name": "python"}, course=nb.metadata.get("course", {})
+        kernelspec=kernel, language_info={"name": "python"}, course=nb.metadata.get("course", {}), **colab
     )
     nb.nbformat, nb.nbformat_minor = 4, 5
     for cell in nb.cells:
         cell.metadata = NotebookNode({k: v for k, v in cell.metadata.items() if k in ("tags", "cellView") and v})
-        digest = hashlib.sha256(cell.source.encode()).hexdigest()[:8]
+        digest = links.id_of(cell.source)
         while digest in seen:
             digest = hashlib.sha256(digest.encode()).hexdigest()[:8]
         seen.add(digest)
         cell.id = digest
+        if for_colab(cell):
+            cell.update(execution_count=None, outputs=[])
         if cell.cell_type == "code" and cell.execution_count is not None:
             count += 1
             cell.execution_count = count

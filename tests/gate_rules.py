@@ -9,9 +9,9 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from gate_book import Book, normalise, stamp_of, syntax, text_of
+from gate_book import Book, for_colab, normalise, stamp_of, syntax, text_of
 
-from course_utils import lessons
+from course_utils import lessons, links
 from course_utils.lessons import LessonError, Parameter
 
 ALLOWED = sys.stdlib_module_names | {"torch", "torchvision", "numpy", "matplotlib", "IPython", "course_utils"}
@@ -41,7 +41,7 @@ def listed(book: Book) -> Iterator[str]:
 @rule
 def executed(book: Book) -> Iterator[str]:
     for at, cell in book.cells("code"):
-        if cell.execution_count is None:
+        if cell.execution_count is None and not for_colab(cell):
             yield f"{at}: not executed"
     for at, _, output in book.outputs:
         if output.output_type == "error":
@@ -88,6 +88,12 @@ def real(book: Book) -> Iterator[str]:
         on_purpose = "shows-stand-in" in cell.metadata.get("tags", [])
         if reached["data"] != "CIFAR-10" or "SYNTHETIC" in text_of(output) and not on_purpose:
             yield f"{at}: made from the stand-in; execute again on CIFAR-10"
+
+
+@rule
+def linked(book: Book) -> Iterator[str]:
+    if book.lesson and links.link_lesson(book.nb, book.lesson.path.name, book.repository) != book.nb:
+        yield "the badges, the cell for Colab or its metadata are not those of course.toml: run `course links`"
 
 
 @rule

@@ -19,6 +19,7 @@ def course(tmp_path, monkeypatch):
     toys.write_course(tmp_path / "notebooks", lesson_00_one=toys.notebook("1"), lesson_01_two=toys.notebook("2"))
     monkeypatch.setattr(lessons, "NOTEBOOKS", tmp_path / "notebooks")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COURSE_PRESET", raising=False)
     (tmp_path / "file").touch()
     return tmp_path
 
@@ -79,6 +80,22 @@ def test_without_options_every_lesson_runs_at_the_machine_s_preset(course, monke
     assert plans[1] == lessons.plan(chosen, preset, "auto")[1]
     assert out == course / "course-run"
     assert "00_one  ok      -         1.5" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("arguments", "preset"), [("run", "smoke"), ("run --preset full", "full")])
+def test_the_environment_may_name_the_preset(course, monkeypatch, arguments, preset):
+    asked = []
+    monkeypatch.setenv("COURSE_PRESET", "smoke")
+    monkeypatch.setattr(runner, "run", lambda *all: asked.append(all) or [runner.Outcome(all[0][0], 1)])
+    assert status_of(arguments) == 0
+    assert asked[0][2] == preset
+
+
+def test_a_preset_in_the_environment_that_there_is_not_is_one_line(course, monkeypatch, capsys):
+    monkeypatch.setenv("COURSE_PRESET", "huge")
+    assert status_of("run") == 2
+    assert capsys.readouterr().err == "course: there is no preset huge: choose from smoke, quick, full\n"
+    assert not (course / "course-run").exists()
 
 
 def test_a_failed_lesson_ends_in_status_1_and_its_cell(course, monkeypatch, capsys):

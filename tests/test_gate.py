@@ -7,7 +7,9 @@ import toys
 from gate_book import normalise, stamp_of
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
-from course_utils import ledger, lessons
+from course_utils import ledger, lessons, links
+
+REPOSITORY = links.Repository("ada/course", "v1")
 
 RECORD = {
     "data": {"name": "CIFAR-10"},
@@ -37,11 +39,15 @@ def folder(tmp_path):
         cell.execution_count = count
     nb.cells[3].outputs, nb.cells[3].metadata.tags = [text], ["nbval-check-output"]
     toys.write_course(tmp_path, lesson_00_toy=nb)
+    course = tmp_path / "course.toml"
+    told = f'[repository]\naddress = "{REPOSITORY.address}"\nref = "{REPOSITORY.ref}"\n'
+    course.write_text(told + course.read_text())
     (tmp_path / "results").mkdir()
     records = {"vgg": RECORD, "plain": RECORD | {"result": {"accuracy": 0.88}}}
     records["fake"] = RECORD | {"data": {"name": "SYNTHETIC"}}
     for name, record in records.items():
         (tmp_path / "results" / f"{name}.json").write_text(json.dumps(record))
+    nb = links.link_lesson(nb, "00_toy.ipynb", REPOSITORY)
     gate.save(nb, tmp_path / "00_toy.ipynb", stamped=True)
     return tmp_path
 
@@ -78,7 +84,7 @@ def put(number, **output):
 
 
 def error(nb):
-    nb.cells[2].outputs = [new_output("error", ename="ValueError", evalue="no", traceback=[])]
+    nb.cells[3].outputs = [new_output("error", ename="ValueError", evalue="no", traceback=[])]
 
 
 def clear(*numbers):
@@ -104,63 +110,72 @@ LONG = "\n".join(f"x{i} = {i}" for i in range(26))
 @pytest.mark.parametrize(
     ("change", "finding"),
     [
-        (clear(3), "cell 3: not executed"),
-        (error, "cell 3: ended in ValueError"),
-        (put(3, name="stderr", text="careful"), "cell 3: wrote to stderr: 'careful'"),
+        (clear(4), "cell 4: not executed"),
+        (error, "cell 4: ended in ValueError"),
+        (put(4, name="stderr", text="careful"), "cell 4: wrote to stderr: 'careful'"),
         (lambda nb: nb.metadata.update(papermill={"duration": 1.5}), "not normalised"),
         (lambda nb: nb.metadata.update(widgets={}), "not normalised"),
-        (lambda nb: nb.cells[2].metadata.update(execution={"iopub.execute_input": "now"}), "not normalised"),
-        (lambda nb: nb.cells[2].update(id="other"), "not normalised"),
-        (lambda nb: nb.cells[2].update(execution_count=7), "not normalised"),
-        (edit(3, "import numpy", "import numpy, math"), "the code has changed since"),
+        (lambda nb: nb.cells[3].metadata.update(execution={"iopub.execute_input": "now"}), "not normalised"),
+        (lambda nb: nb.cells[3].update(id="other"), "not normalised"),
+        (lambda nb: nb.cells[3].update(execution_count=7), "not normalised"),
+        (edit(4, "import numpy", "import numpy, math"), "the code has changed since"),
         (lambda nb: nb.metadata.course.clear(), "the code has changed since"),
-        (put(3, name="stdout", text="x" * 1_500_000), "1.5 MB, more than 1.5 MB"),
-        (put(3, name="stdout", text="saved /home/ada/run.json"), "cell 3: the absolute path /home/ada/run.json"),
-        (edit(3, "import numpy", "path = '/tmp/x'"), "cell 3: the absolute path /tmp/x"),
-        (edit(5, "The net", r"C:\Users\ada"), "cell 5: the absolute path"),
-        (put(3, name="stdout", text=" 40%|####      | 4/10"), "cell 3: a progress bar"),
-        (put(3, name="stdout", text="one\rtwo"), "cell 3: a progress bar"),
-        (put(3, name="stdout", text="\x1b[31mred"), "cell 3: a progress bar, a colour code"),
-        (put(3, data={"text/plain": "<object at 0x7f3bc0de>"}), "a memory address: '0x7f3bc0de'"),
-        (put(3, data={"application/vnd.jupyter.widget-view+json": {}}), "cell 3: a widget"),
-        (put(3, name="stdout", text="SYNTHETIC"), "cell 3: made from the stand-in"),
-        (put(3, data=REACHED), "cell 3: made from the stand-in"),
-        (tag(2), "0 cells tagged parameters, not one"),
-        (tag(3, "parameters"), "2 cells tagged parameters, not one"),
-        (edit(2, "EPOCHS = 2", "EPOCHS = 1 + 1"), "is not of the form `NAME = literal"),
-        (edit(2, "EPOCHS = 2  #@param", "EPOCHS = 2  #"), "is not of the form `NAME = literal"),
-        (edit(2, "EPOCHS = 2", "epochs = 2"), "is not of the form `NAME = literal"),
-        (edit(2, "EPOCHS = 2", "EPOCHS = 11"), "EPOCHS must be a whole number from 1 to 10, not 11"),
-        (edit(2, "EPOCHS = 2", "EPOCHS = 3"), "EPOCHS is 3, but 2 in the preset quick"),
-        (edit(2, "EPOCHS", "ROUNDS"), "the preset smoke sets EPOCHS, which the parameters cell lacks"),
-        (edit(2, "max:10", "step:10"), "EPOCHS has no min and max"),
-        (edit(2, "max:10", "max:9"), "preset full: EPOCHS must be a whole number from 1 to 9, not 10"),
-        (edit(2, ', "synthetic"', ""), "no DATASET with the choices auto, cifar10, synthetic"),
-        (clear(4), "cell 4: tagged nbval-check-output without a text output"),
-        (lambda nb: nb.cells[3].update(execution_count=None), "cell 4: tagged nbval-check-output without"),
-        (lambda nb: nb.cells[3].update(outputs=[]), "cell 4: tagged nbval-check-output without"),
-        (append(new_code_cell(LONG)), "cell 9: 26 lines of code, more than 25"),
-        (edit(3, "import numpy", "import pandas"), "cell 3: imports pandas, which readers may not have"),
-        (edit(3, "import numpy", "import numpy.nowhere"), "cell 3: imports numpy.nowhere, which does not exist"),
-        (edit(3, "import lessons", "import nothing"), "cell 3: course_utils has no nothing"),
-        (edit(3, "import lessons", "import *"), "cell 3: course_utils has no *"),
+        (put(4, name="stdout", text="x" * 1_500_000), "1.5 MB, more than 1.5 MB"),
+        (put(4, name="stdout", text="saved /home/ada/run.json"), "cell 4: the absolute path /home/ada/run.json"),
+        (edit(4, "import numpy", "path = '/tmp/x'"), "cell 4: the absolute path /tmp/x"),
+        (edit(6, "The net", r"C:\Users\ada"), "cell 6: the absolute path"),
+        (put(4, name="stdout", text=" 40%|####      | 4/10"), "cell 4: a progress bar"),
+        (put(4, name="stdout", text="one\rtwo"), "cell 4: a progress bar"),
+        (put(4, name="stdout", text="\x1b[31mred"), "cell 4: a progress bar, a colour code"),
+        (put(4, data={"text/plain": "<object at 0x7f3bc0de>"}), "a memory address: '0x7f3bc0de'"),
+        (put(4, data={"application/vnd.jupyter.widget-view+json": {}}), "cell 4: a widget"),
+        (put(4, name="stdout", text="SYNTHETIC"), "cell 4: made from the stand-in"),
+        (put(4, data=REACHED), "cell 4: made from the stand-in"),
+        (tag(3), "0 cells tagged parameters, not one"),
+        (tag(4, "parameters"), "2 cells tagged parameters, not one"),
+        (edit(3, "EPOCHS = 2", "EPOCHS = 1 + 1"), "is not of the form `NAME = literal"),
+        (edit(3, "EPOCHS = 2  #@param", "EPOCHS = 2  #"), "is not of the form `NAME = literal"),
+        (edit(3, "EPOCHS = 2", "epochs = 2"), "is not of the form `NAME = literal"),
+        (edit(3, "EPOCHS = 2", "EPOCHS = 11"), "EPOCHS must be a whole number from 1 to 10, not 11"),
+        (edit(3, "EPOCHS = 2", "EPOCHS = 3"), "EPOCHS is 3, but 2 in the preset quick"),
+        (edit(3, "EPOCHS", "ROUNDS"), "the preset smoke sets EPOCHS, which the parameters cell lacks"),
+        (edit(3, "max:10", "step:10"), "EPOCHS has no min and max"),
+        (edit(3, "max:10", "max:9"), "preset full: EPOCHS must be a whole number from 1 to 9, not 10"),
+        (edit(3, ', "synthetic"', ""), "no DATASET with the choices auto, cifar10, synthetic"),
+        (clear(5), "cell 5: tagged nbval-check-output without a text output"),
+        (lambda nb: nb.cells[4].update(execution_count=None), "cell 5: tagged nbval-check-output without"),
+        (lambda nb: nb.cells[4].update(outputs=[]), "cell 5: tagged nbval-check-output without"),
+        (append(new_code_cell(LONG)), "cell 10: 26 lines of code, more than 25"),
+        (edit(4, "import numpy", "import pandas"), "cell 4: imports pandas, which readers may not have"),
+        (edit(4, "import numpy", "import numpy.nowhere"), "cell 4: imports numpy.nowhere, which does not exist"),
+        (edit(4, "import lessons", "import nothing"), "cell 4: course_utils has no nothing"),
+        (edit(4, "import lessons", "import *"), "cell 4: course_utils has no *"),
+        (edit(1, "ada/course/v1", "ada/course/v2"), "not those of course.toml: run `course links`"),
+        (edit(2, "ada/course", "bob/course"), "not those of course.toml"),
+        (tag(2), "not those of course.toml"),
+        (lambda nb: nb.cells.insert(0, nb.cells.pop(1)), "not those of course.toml"),
+        (lambda nb: append(new_code_cell("1", metadata=nb.cells[1].metadata))(nb), "not those of course.toml"),
+        (lambda nb: nb.cells.pop(1), "not those of course.toml"),
+        (lambda nb: nb.metadata.update(accelerator="TPU"), "not those of course.toml"),
+        (lambda nb: nb.metadata.pop("colab"), "not those of course.toml"),
+        (lambda nb: nb.cells[1].update(execution_count=1), "not normalised"),
         (edit(1, "# 0. Toy", "# 0. Other"), "cell 1: not a markdown cell that begins with the title"),
         (lambda nb: nb.cells.insert(0, new_code_cell("1")), "cell 1: not a markdown cell that begins with the title"),
         (append(new_markdown_cell("# Again")), "2 headings of the first level, not one"),
         (append(new_markdown_cell("#### Deep")), "the heading 'Deep' skips a level"),
-        (edit(6, "Exercises", "Drills"), "no heading 'Exercises'"),
-        (edit(5, "![A ladder]", "![]"), "cell 5: an image without alternative text"),
-        (edit(5, "![A ladder]", '<img src="x.png">'), "cell 5: an image without alternative text"),
-        (edit(5, "89.12%", "89.13%"), "89.13 in prose, but vgg:result.accuracy is 89.12"),
-        (edit(5, "1.12 points", "-1.12 points"), "-1.12 in prose, but vgg:result.accuracy - plain:"),
-        (edit(5, "14,990,922", "14,990,923"), "14,990,923 in prose"),
-        (edit(5, "10 minutes", "ten minutes"), "a ledger comment without a number right before it"),
-        (edit(5, "vgg:result.acc", "nin:result.acc"), "not in the ledger (FileNotFoundError"),
-        (edit(5, "vgg:result.acc", "vgg:result.ac"), "not in the ledger (KeyError"),
-        (edit(5, "vgg:result.acc", "fake:result.acc"), "fake was recorded on SYNTHETIC"),
-        (edit(5, "<!--ledger: vgg:result.accuracy-->", ""), "names no source"),
-        (edit(5, " <!--source: Zagoruyko 2015-->", ""), "names no source"),
-        (edit(5, "The net", "At 850 images/s the net"), "names no source"),
+        (edit(7, "Exercises", "Drills"), "no heading 'Exercises'"),
+        (edit(6, "![A ladder]", "![]"), "cell 6: an image without alternative text"),
+        (edit(6, "![A ladder]", '<img src="x.png">'), "cell 6: an image without alternative text"),
+        (edit(6, "89.12%", "89.13%"), "89.13 in prose, but vgg:result.accuracy is 89.12"),
+        (edit(6, "1.12 points", "-1.12 points"), "-1.12 in prose, but vgg:result.accuracy - plain:"),
+        (edit(6, "14,990,922", "14,990,923"), "14,990,923 in prose"),
+        (edit(6, "10 minutes", "ten minutes"), "a ledger comment without a number right before it"),
+        (edit(6, "vgg:result.acc", "nin:result.acc"), "not in the ledger (FileNotFoundError"),
+        (edit(6, "vgg:result.acc", "vgg:result.ac"), "not in the ledger (KeyError"),
+        (edit(6, "vgg:result.acc", "fake:result.acc"), "fake was recorded on SYNTHETIC"),
+        (edit(6, "<!--ledger: vgg:result.accuracy-->", ""), "names no source"),
+        (edit(6, " <!--source: Zagoruyko 2015-->", ""), "names no source"),
+        (edit(6, "The net", "At 850 images/s the net"), "names no source"),
     ],
 )
 def test_a_broken_lesson_is_caught(folder, change, finding):
@@ -175,8 +190,8 @@ def test_a_lesson_that_course_toml_does_not_list_is_caught(folder):
 
 def test_the_stand_in_may_be_shown_on_purpose(folder):
     def change(nb):
-        put(3, name="stdout", text="SYNTHETIC")(nb)
-        tag(3, "shows-stand-in")(nb)
+        put(4, name="stdout", text="SYNTHETIC")(nb)
+        tag(4, "shows-stand-in")(nb)
 
     assert found(folder, change) == []
 
@@ -184,9 +199,9 @@ def test_the_stand_in_may_be_shown_on_purpose(folder):
 def test_comments_and_layout_leave_the_stamp_fresh(folder):
     nb = nbformat.read(folder / "00_toy.ipynb", as_version=4)
     before = stamp_of(nb)
-    edit(3, "import numpy\n", "import   numpy  # a comment\n\n")(nb)
+    edit(4, "import numpy\n", "import   numpy  # a comment\n\n")(nb)
     assert stamp_of(nb) == before
-    edit(3, "lessons", "data")(nb)
+    edit(4, "lessons", "data")(nb)
     assert stamp_of(nb) != before
 
 
@@ -200,18 +215,18 @@ def test_the_normal_form_of_a_normal_form_is_itself_and_ids_differ(folder):
 
 def test_a_lesson_is_executed_in_place_and_passes(folder):
     path = folder / "00_toy.ipynb"
-    found(folder, edit(4, "print(1)", "print(EPOCHS)\n1 + 1"))
+    found(folder, edit(5, "print(1)", "print(EPOCHS)\n1 + 1"))
     gate.execute(path)
-    outputs = nbformat.read(path, as_version=4).cells[3].outputs
+    outputs = nbformat.read(path, as_version=4).cells[4].outputs
     assert [output.get("text") or output.data["text/plain"] for output in outputs] == ["2\n", "2"]
     assert gate.findings(path) == []
 
 
 def test_a_lesson_that_fails_is_left_as_it_was(folder):
     path = folder / "00_toy.ipynb"
-    found(folder, edit(4, "print(1)", "1 / 0"))
+    found(folder, edit(5, "print(1)", "1 / 0"))
     before = path.read_bytes()
-    with pytest.raises(lessons.LessonError, match=r"cell \[3\] '1 / 0': ZeroDivisionError"):
+    with pytest.raises(lessons.LessonError, match=r"cell \[4\] '1 / 0': ZeroDivisionError"):
         gate.execute(path)
     assert path.read_bytes() == before
 

@@ -1,0 +1,193 @@
+"""The repository's address and what repeats it: badges, launch links, the cell that fetches the course on Colab.
+
+`notebooks/course.toml` is the one place where the address is kept. All else is made from it, by `course links`.
+"""
+
+import copy
+import hashlib
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode
+
+from course_utils import lessons
+from course_utils.files import PARTIAL, write_atomically
+from course_utils.lessons import LessonError
+
+GITHUB = "https://github.com/"
+TAG = "colab"  # of the cell that fetches the course
+COLAB = {"accelerator": "GPU", "colab": {"provenance": []}}  # what Colab reads in a notebook's metadata
+FETCH = """\
+#@title On Colab, fetch the course; anywhere else, do nothing
+import os
+import subprocess
+import sys
+
+if "google.colab" in sys.modules and not os.path.isdir("course_utils"):
+    if not os.path.isdir("{folder}"):
+        source = "{address}"
+        fetch = ["git", "clone", "--quiet", "--depth=1", "--branch={ref}", source]
+        fetched = subprocess.run(fetch, capture_output=True, text=True)
+        if fetched.returncode:
+            why = " ".join(fetched.stderr.split())
+            raise SystemExit(f"{{source}} was not fetched ({{why}}): look whether it opens, then run this cell again")
+    os.chdir("{folder}")
+    sys.path.insert(0, os.getcwd())"""
+
+
+@dataclass(frozen=True)
+class Repository:
+    """Where the course lives on GitHub, as OWNER/NAME, and the tag or branch that a reader is given."""
+
+    name: str
+    ref: str
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z\d][a-z\d-]*/(?!\.+$)[\w.-]+(?<!\.git)", self.name, re.ASCII | re.IGNORECASE):
+            raise LessonError(f"a repository on GitHub is named as OWNER/NAME, such as ada/course, not {self.name!r}")
+        if not re.fullmatch(r"(?![\da-f]{40}$)\w+([.-]\w+)*", self.ref, re.ASCII):
+            raise LessonError(f"expected a tag or a branch without a slash, such as v0.1.0, not {self.ref!r}")
+
+    @property
+    def address(self) -> str:
+        return GITHUB + self.name
+
+    @property
+    def folder(self) -> str:
+        """What a clone is called."""
+        return self.name.partition("/")[2]
+
+    @property
+    def fetch(self) -> str:
+        """The source of the cell that brings the course to a machine of Colab."""
+        return FETCH.format(address=self.address, ref=self.ref, folder=self.folder)
+
+    def badges(self, path: str) -> str:
+        """Two pictures, in Markdown, that open a notebook in Colab and on Binder, by its path in the repository."""
+        colab = f"https://colab.research.google.com/github/{self.name}/blob/{self.ref}/{path}"
+        binder = f"https://mybinder.org/v2/gh/{self.name}/{self.ref}?urlpath=lab/tree/{path}"
+        return (
+            f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({colab})\n"
+            f"[![Open on Binder](https://mybinder.org/badge_logo.svg)]({binder})"
+        )
+
+
+def load(folder: Path) -> Repository:
+    """The repository that `course.toml` in a folder names; LessonError if it names none."""
+    try:
+        table = tomllib.loads((folder / "course.toml").read_text(encoding="utf-8"))["repository"]
+        return Repository(table["address"].removeprefix(GITHUB), table["ref"])
+    except OSError as error:
+        raise LessonError(f"no course.toml in {folder}: install from a clone of the course") from error
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise LessonError(f"{folder / 'course.toml'} can't be used: {error}") from error
+
+
+def differing(folder: Path, repository: Repository) -> dict[Path, bytes]:
+    """The files in and beside a folder of lessons that don't agree with a repository, with what should be in them."""
+    try:
+        return {path: new for path, new in _linked(folder, repository) if path.read_bytes() != new}
+    except ImportError as error:
+        raise LessonError("nbformat is missing: pip install -r requirements.txt") from error
+    except (OSError, ValueError) as error:
+        raise LessonError(str(error)) from error
+
+
+def rewrite(folder: Path, repository: Repository) -> list[str]:
+    """Make whatever stands in and beside a folder of lessons agree with a repository. The names of the files changed.
+
+    Everything is read and made before the first file is written. That is course.toml: if the rest is cut off,
+    `course links` completes it, and removes what was half-written.
+    """
+    wanted = differing(folder, repository)
+    try:
+        for path, new in wanted.items():
+            write_atomically(path, new)
+        for place in {folder.parent, folder, *(path.parent for path in wanted)}:
+            for partial in place.glob(f"{PARTIAL}*"):
+                partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise LessonError(str(error)) from error
+    return [path.relative_to(folder.parent).as_posix() for path in wanted]
+
+
+def link_lesson(nb: Any, name: str, repository: Repository) -> Any:
+    """A copy of a lesson with badges under its title, the cell for Colab before all code, and Colab's metadata.
+
+    nb: as nbformat reads it; name: of its file. Outputs stay as they are: anywhere but on Colab, that cell does
+    nothing and has no count.
+    """
+    from nbformat.v4 import new_code_cell
+
+    nb = copy.deepcopy(nb)
+    cells = [cell for cell in nb.cells if TAG not in cell.metadata.get("tags", [])]
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            source = link_text(cell.source, repository)
+            source = _link_title(source, f"notebooks/{name}", repository) if cell is cells[0] else source
+            if source != cell.source:
+                cell.source, cell.id = source, id_of(source)
+    hidden = {"cellView": "form", "tags": [TAG, "remove-cell"]}  # on Colab and on the web site
+    fetch = new_code_cell(repository.fetch, id=id_of(repository.fetch), metadata=hidden)
+    first = next((i for i, cell in enumerate(cells) if cell.cell_type == "code"), len(cells))
+    nb.cells = [*cells[:first], fetch, *cells[first:]]
+    nb.metadata.update(copy.deepcopy(COLAB))
+    return nb
+
+
+def link_text(text: str, repository: Repository) -> str:
+    """A text with its links that open a notebook of the course: those of Colab, of Binder and of nbgitpuller.
+
+    The last keep their branch: nbgitpuller takes a tag for one, then fails on a reader's second click.
+    """
+
+    def pull(match: re.Match) -> str:
+        query = dict(parse_qsl(match[0])) | {"repo": repository.address}
+        if "urlpath" in query:
+            query["urlpath"] = re.sub(r"(?<=tree/)[^/]+", repository.folder, query["urlpath"], count=1)
+        return urlencode(query, quote_via=quote, safe="")
+
+    name, ref = repository.name, repository.ref
+    text = re.sub(r"(?<=colab\.research\.google\.com/github/)[^/\s]+/[^/\s]+/blob/[^/\s]+(?=/notebooks/)",
+                  f"{name}/blob/{ref}", text)
+    text = re.sub(r"(?<=mybinder\.org/v2/gh/)[^/\s]+/[^/\s]+/[^/?\s]+(?=\?urlpath=lab/tree/notebooks/)",
+                  f"{name}/{ref}", text)
+    return re.sub(r"(?<=/git-pull\?)[\w%.~+=&:/-]*[\w/]", pull, text)
+
+
+def id_of(source: str) -> str:
+    """A cell's id: it follows from the source, so that what is done elsewhere in a notebook leaves it as it is."""
+    return hashlib.sha256(source.encode()).hexdigest()[:8]
+
+
+def _link_title(text: str, path: str, repository: Repository) -> str:
+    """A text in Markdown, which begins with its title, with the badges of a notebook under that."""
+    title, _, rest = text.partition("\n")
+    rest = re.sub(r"\A(\s*\[!\[Open (in Colab|on Binder)\]\(.*\))+\s*", "", rest).strip("\n")
+    return f"{title}\n\n{repository.badges(path)}\n\n{rest}".rstrip("\n")
+
+
+def _linked(folder: Path, repository: Repository) -> Iterator[tuple[Path, bytes]]:
+    """Every file that may tell the address, with what should be in it, course.toml first."""
+    import nbformat
+
+    root, address = folder.parent, repository.address
+    for path, values in (
+        (folder / "course.toml", {"address = ": address, "ref = ": repository.ref}),
+        (root / "pyproject.toml", {"Repository = ": address}),
+        (root / "CITATION.cff", {"repository-code: ": address}),
+    ):
+        text = path.read_text(encoding="utf-8")
+        for key, value in values.items():
+            text, count = re.subn(rf'(?m)^({key})"[^"]*"', rf'\1"{value}"', text)
+            if count != 1:
+                raise LessonError(f"{path.name}: {count} lines that begin with {key!r}, not one")
+        yield path, text.encode()
+    for path in (root / "README.md", *sorted(folder.rglob("[!.]*.md"))):
+        yield path, link_text(path.read_text(encoding="utf-8"), repository).encode()
+    for lesson in lessons.load(folder):
+        nb = link_lesson(nbformat.read(lesson.path, as_version=4), lesson.path.name, repository)
+        yield lesson.path, f"{nbformat.writes(nb)}\n".encode()

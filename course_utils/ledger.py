@@ -134,9 +134,9 @@ def accuracy_interval(accuracy: float, images: int) -> float:
     return 1.96 * math.sqrt(accuracy * (1 - accuracy) / images)
 
 
-def scored(runs: Sequence[Run]) -> tuple[float, float]:
-    """Accuracy of a recipe's runs and its 95% interval: over seeds, or of one run over the images that scored it."""
-    accuracies = [run.result["accuracy"] for run in runs]
+def scored(runs: Sequence[Run], measure: str = "accuracy") -> tuple[float, float]:
+    """A recipe's `accuracy` or `accuracy_with_views` and its 95% interval: over seeds, or over one run's images."""
+    accuracies = [run.result[measure] for run in runs]
     if len(runs) > 1:
         return mean_interval(accuracies)
     images = sum(map(sum, runs[0].result["confusion"]))
@@ -154,8 +154,12 @@ def results_table(runs: Iterable[Run]) -> str:
             "s/epoch | hardware |", "|---|---|--:|--:|--:|---|--:|--:|--:|---|"]
     for name, group in by_recipe(runs).items():
         run, (accuracy, interval) = group[0], scored(group)
-        rows.append(f"| {name} | {run.model['name']} | {run.recipe['epochs']} | {len(group)} | {accuracy:.2%} ± "
-                    f"{100 * interval:.2f} | {run.data['name']} {run.result['on']} | "
+        text = f"{accuracy:.2%} ± {100 * interval:.2f}"
+        if run.result["accuracy_with_views"] is not None:
+            accuracy, interval = scored(group, "accuracy_with_views")
+            text += f"; with views {accuracy:.2%} ± {100 * interval:.2f}"
+        rows.append(f"| {name} | {run.model['name']} | {run.recipe['epochs']} | {len(group)} | {text} | "
+                    f"{run.data['name']} {run.result['on']} | "
                     f"{run.model['parameters'] / 1e6:.2f} M | {run.model['flops'] / 1e6:,.0f} | "
                     f"{epoch_seconds(group):.0f} | {run.hardware['gpu'] or run.hardware['processor']}, "
                     f"{run.hardware['threads']} threads, {run.hardware['precision']} |")

@@ -56,8 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--root", type=Path, metavar="DIR", help="default: $COURSE_DATA, else the user's cache")
     data.set_defaults(command=_data)
 
-    bench = commands.add_parser("bench", help="measure the input pipeline and training on this machine")
-    bench.add_argument("case", choices=("input", "train", "all"))
+    bench = commands.add_parser("bench", help="our way of input, training and inference against the usual one")
+    bench.add_argument("case", choices=("input", "train", "speedrun", "infer", "all"))
     bench.add_argument("--json", type=Path, metavar="FILE", help="write the measurements there too")
     bench.set_defaults(command=_bench)
 
@@ -118,7 +118,7 @@ def _bench(options: argparse.Namespace) -> int:
     from course_utils import bench
     from course_utils.files import write_atomically
 
-    measured = bench.run(("input", "train") if options.case == "all" else (options.case,))
+    measured = bench.run(bench.CASES if options.case == "all" else (options.case,))
     print(_table(measured["rows"]))
     if options.json:
         write_atomically(options.json, (json.dumps(measured, indent=1) + "\n").encode())

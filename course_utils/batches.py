@@ -17,8 +17,10 @@ SIZE = 32
 class Augmentation:
     """What is drawn anew for every image of every training batch.
 
-    `flip`: None, "random" (each image with probability 1/2) or "half" (exactly half of each batch, as in 2015);
-    `crop`: pixels of reflected border around the image before a 32x32 crop; `cutout`: side of the square set to zero.
+    `flip`: None, "random" (each image with probability 1/2), "half" (exactly half of each batch, as in 2015) or
+    "alternating" (a coin for each image at the start, then all change sides every epoch: any two epochs in a row show
+    each image both ways); `crop`: pixels of reflected border around the image before a 32x32 crop; `cutout`: side of
+    the square set to zero.
     """
 
     flip: str | None = None
@@ -26,8 +28,8 @@ class Augmentation:
     cutout: int = 0
 
     def __post_init__(self) -> None:
-        if self.flip not in (None, "random", "half"):
-            raise ValueError(f"flip {self.flip!r} is unknown: choose None, 'random' or 'half'")
+        if self.flip not in (None, "random", "half", "alternating"):
+            raise ValueError(f"flip {self.flip!r} is unknown: choose None, 'random', 'half' or 'alternating'")
         for name, value in (("crop", self.crop), ("cutout", self.cutout)):
             if not 0 <= value < SIZE:
                 raise ValueError(f"{name} of {value} pixels is not between 0 and {SIZE - 1}")
@@ -38,6 +40,7 @@ class Batches:
 
     With an `augmentation` it is training data: every epoch has its own order and its own draws, which depend on `seed`
     and the epoch's number alone, and a last batch that is not full is dropped. Without, images come in order, all.
+    Of each batch only `share` is handed out, with the draws that it has in the whole batch.
 
     Yields images (B, 3, 32, 32), floating point, normalised with `mean` and `std` of the pixel values over 255 if the
     split holds uint8 and as they are otherwise, and labels (B,) int64.
@@ -52,6 +55,7 @@ class Batches:
         seed: int = 0,
         mean: tuple[float, float, float] = MEAN,
         std: tuple[float, float, float] = STD,
+        share: slice = slice(None),
     ) -> None:
         images = split.images
         if images.ndim != 4 or images.shape[1:] != (3, SIZE, SIZE):
@@ -61,9 +65,12 @@ class Batches:
         if batch_size < 1 or (augmentation and batch_size > len(images)):
             raise ValueError(f"a batch size of {batch_size} for {len(images)} images: choose 1 to {len(images)}")
         self.batch_size, self.machine, self.augmentation, self.seed = batch_size, machine, augmentation, seed
+        self.share = share
         # Pixel after pixel, three values each: what a crop copies then lies together, and batches are channels last.
         self.pixels = torch.from_numpy(np.array(images.transpose(0, 2, 3, 1), order="C")).to(machine.device).view(-1, 3)
         self.labels = torch.from_numpy(np.array(split.labels)).to(machine.device)
+        coins = torch.Generator(machine.device).manual_seed(seed)
+        self.first_sides = which_flip(len(images), "random", coins)  # of alternating flips
         self.scale, self.shift = None, None
         if images.dtype == np.uint8:
             std_255 = 255 * torch.tensor(std, device=machine.device)
@@ -85,22 +92,26 @@ class Batches:
         if self.augmentation:
             order = torch.randperm(len(order), generator=generator, device=device)
         for indices in order.split(self.batch_size)[: len(self)]:
-            yield self._images(indices, generator), self.labels[indices]
+            yield self._images(indices, generator, number), self.labels[indices[self.share]]
 
-    def _images(self, indices: Tensor, generator: torch.Generator) -> Tensor:
+    def _images(self, indices: Tensor, generator: torch.Generator, epoch: int) -> Tensor:
         count, device = len(indices), indices.device
         rows = columns = torch.arange(SIZE, device=device).expand(count, SIZE)
         augmentation = self.augmentation or Augmentation()
         if augmentation.crop:
             rows, columns = (shifted(axis, augmentation.crop, generator) for axis in (rows, columns))
         if augmentation.flip:
-            flipped = which_flip(count, augmentation.flip, generator)
+            if augmentation.flip == "alternating":
+                flipped = self.first_sides[indices] ^ (epoch % 2 == 1)
+            else:
+                flipped = which_flip(count, augmentation.flip, generator)
             columns = torch.where(flipped[:, None], columns.flip(1), columns)
-        addresses = (indices[:, None, None] * SIZE + rows[:, :, None]) * SIZE + columns[:, None, :]
-        images = self.pixels.index_select(0, addresses.reshape(-1)).view(count, SIZE, SIZE, 3)
+        places = indices[self.share, None, None] * SIZE + rows[self.share, :, None]
+        addresses = places * SIZE + columns[self.share, None, :]
+        images = self.pixels.index_select(0, addresses.reshape(-1)).view(*addresses.shape, 3)
         images = images.float() if self.scale is None else images * self.scale + self.shift
         if augmentation.cutout:
-            images *= ~square(count, augmentation.cutout, generator)[..., None]
+            images *= ~square(count, augmentation.cutout, generator)[self.share, ..., None]
         return images.permute(0, 3, 1, 2)  # channels last in memory
 
 

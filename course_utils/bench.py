@@ -1,4 +1,4 @@
-"""What the course's way of feeding and training a network gains over the usual one, measured on this machine.
+"""What the course's way of feeding, training and asking a network gains over the usual one, on this machine.
 
 Ours and the usual way take turns, so that whatever else the machine does slows both, and medians are compared.
 """
@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,16 +18,19 @@ from torch import nn
 
 from course_utils.batches import Augmentation, Batches
 from course_utils.data import MEAN, STD, Split
+from course_utils.evaluation import evaluate
 from course_utils.machine import Machine, hardware, keep_freed_memory, seconds_per_call, this_machine, versions
+from course_utils.models import SpeedNet
 from course_utils.models.layers import Dropout
 from course_utils.models.vgg import VGG
+from course_utils.recipes import speedrun
 from course_utils.schedules import constant
 from course_utils.synthetic import draw
 from course_utils.training import Recipe, Trainer
 
 
 def run(cases: Sequence[str]) -> dict[str, Any]:
-    """Measure the `cases` ("input", "train"): rows of images per second, and what they were measured on."""
+    """Measure the `cases` by name: rows of images per second, and what they were measured on."""
     return {"rows": [CASES[case]() for case in cases], "hardware": hardware(this_machine()), "versions": versions()}
 
 
@@ -35,6 +39,9 @@ def row(case: str, ours: Callable[[], float], usual: Callable[[], float], repeat
     turns = [(ours(), usual()) for _ in range(repeats)]
     mine, theirs = (round(statistics.median(rates), 1) for rates in zip(*turns, strict=True))
     return {"case": case, "ours": mine, "usual": theirs, "unit": "images/s", "ratio": round(mine / theirs, 2)}
+
+
+Way = Callable[[Split, int, Machine], Callable[[], object]]  # a split and a batch size: what to time
 
 
 def input_pipeline(images: int = 10_000, batch_size: int = 128, repeats: int = 3) -> dict[str, Any]:
@@ -70,48 +77,51 @@ class Pictures(torch.utils.data.Dataset):
         return self.transform(Image.fromarray(self.images[index])), int(self.labels[index])
 
 
-def usual_loader(split: Split, batch_size: int) -> torch.utils.data.DataLoader:
+def usual_loader(split: Split, batch_size: int, augmented: bool = True) -> torch.utils.data.DataLoader:
     """A worker for every core, kept between epochs: starting them doesn't count."""
     from torchvision import transforms
 
-    transform = transforms.Compose([
-        transforms.RandomCrop(32, 4, padding_mode="reflect"), transforms.RandomHorizontalFlip(),
-        transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
-    return torch.utils.data.DataLoader(Pictures(split, transform), batch_size, shuffle=True, drop_last=True,
+    augmentation = [transforms.RandomCrop(32, 4, padding_mode="reflect"), transforms.RandomHorizontalFlip()]
+    transform = transforms.Compose([*(augmentation if augmented else []), transforms.ToTensor(),
+                                    transforms.Normalize(MEAN, STD)])
+    return torch.utils.data.DataLoader(Pictures(split, transform), batch_size, shuffle=augmented, drop_last=augmented,
                                        num_workers=os.cpu_count() or 1, persistent_workers=True)
 
 
-def training(batch_size: int = 128, steps: int = 4, repeats: int = 3) -> dict[str, Any]:
-    """Steps of VGG with BN and dropout: as `fit` takes them against float32, eager, with torch's dropout.
+def in_processes(case: str, batch_size: int, steps: int, repeats: int = 3) -> dict[str, Any]:
+    """So many steps of a case in `WAYS`, each measurement in a process of its own.
 
-    Each measurement has a process of its own. What `keep_freed_memory` asks of the allocator holds for a whole
-    process, and memory that one way has kept would help the other.
+    What `keep_freed_memory` asks of the allocator holds for a whole process, and memory that one way has kept would
+    help the other.
     """
     def per_second(way: str) -> Callable[[], float]:
-        command = [sys.executable, "-m", "course_utils.bench", way, str(batch_size), str(steps)]
+        command = [sys.executable, "-m", "course_utils.bench", case, way, str(batch_size), str(steps)]
         return lambda: float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
-    return row("train", per_second("ours"), per_second("usual"), repeats)
+    return row(case, per_second("ours"), per_second("usual"), repeats)
 
 
-def training_rate(way: str, batch_size: int, steps: int) -> float:
-    """Images per second of `steps` steps, after as many to warm up; ours makes its batches in that time too."""
+def images_per_second(case: str, way: str, batch_size: int, steps: int) -> float:
+    """Of `steps` batches, after as many to warm up."""
     split, _ = draw(0, batch_size * steps, 10)
-    machine = this_machine()
-    an_epoch = (our_training if way == "ours" else usual_training)(split, batch_size, machine)
+    an_epoch = WAYS[case][way](split, batch_size, this_machine())
     return len(split) / seconds_per_call(an_epoch, calls=1)
 
 
 def our_training(split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
+    """VGG with BN and dropout, as `fit` trains it; making the batches counts."""
+    return a_trainers_epoch(VGG(), Recipe("bench", 1, constant(0.01), batch_size), split, machine)
+
+
+def a_trainers_epoch(model: nn.Module, recipe: Recipe, split: Split, machine: Machine) -> Callable[[], object]:
     keep_freed_memory()
-    recipe = Recipe("bench", 1, constant(0.01), batch_size)
-    model = VGG().to(machine.device, memory_format=machine.memory_format)
-    trainer = Trainer(model, recipe, Batches(split, batch_size, machine, recipe.augmentation))
+    model = model.to(machine.device, memory_format=machine.memory_format)
+    trainer = Trainer(model, recipe, Batches(split, recipe.batch_size, machine, recipe.augmentation))
     return lambda: trainer.epoch(0)
 
 
 def usual_training(split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
-    """Its batches are ready beforehand: only the training is compared."""
+    """VGG in float32, eager, with torch's dropout, on batches that are ready: only the training is compared."""
     model = with_torch_dropout(VGG()).to(machine.device)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
     batches = [(images.contiguous(), labels)
@@ -134,7 +144,50 @@ def with_torch_dropout(model: nn.Module) -> nn.Module:
     return model
 
 
-CASES: dict[str, Callable[[], dict[str, Any]]] = {"input": input_pipeline, "train": training}
+def our_speedrun(split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
+    return a_trainers_epoch(SpeedNet(), speedrun("bench", 1, batch_size, 0.12), split, machine)
+
+
+def usual_speedrun(split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
+    """The same network and recipe in float32, eager, with images from a DataLoader."""
+    usual, recipe = Machine(machine.device, torch.float32), speedrun("bench", 1, batch_size, 0.12)
+    trainer = Trainer(SpeedNet().to(machine.device), recipe, Batches(split, batch_size, usual, recipe.augmentation))
+    loader = usual_loader(split, batch_size)
+
+    def an_epoch() -> None:
+        for images, labels in loader:
+            trainer.step(images.to(machine.device), labels.to(machine.device))
+
+    return an_epoch
+
+
+def our_inference(split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
+    keep_freed_memory()
+    model = SpeedNet().to(machine.device, memory_format=machine.memory_format)
+    return lambda: evaluate(model, Batches(split, batch_size, machine))
+
+
+def usual_inference(split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
+    """Float32, eager, in evaluation mode and without gradients, with images from a DataLoader."""
+    model, loader = SpeedNet().to(machine.device).eval(), usual_loader(split, batch_size, augmented=False)
+
+    @torch.no_grad()
+    def an_epoch() -> None:
+        for images, _ in loader:
+            model(images.to(machine.device)).argmax(1).cpu()
+
+    return an_epoch
+
+
+WAYS: dict[str, dict[str, Way]] = {
+    "train": {"ours": our_training, "usual": usual_training},
+    "speedrun": {"ours": our_speedrun, "usual": usual_speedrun},
+    "infer": {"ours": our_inference, "usual": usual_inference},
+}
+CASES: dict[str, Callable[[], dict[str, Any]]] = {
+    "input": input_pipeline, "train": partial(in_processes, "train", 128, 4),
+    "speedrun": partial(in_processes, "speedrun", 500, 6), "infer": partial(in_processes, "infer", 500, 10),
+}
 
 if __name__ == "__main__":
-    print(training_rate(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
+    print(images_per_second(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))

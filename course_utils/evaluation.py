@@ -12,11 +12,30 @@ from course_utils.batches import Batches
 
 LISTED_MISTAKES = 24
 View = Callable[[Tensor], Tensor]
+
+
+def shifted(pixels: int) -> View:
+    """Images moved by so many pixels down and to the right (up and left if negative), their borders reflected."""
+    def view(images: Tensor) -> Tensor:
+        border, size = abs(pixels), images.shape[3]
+        start = border - pixels
+        return F.pad(images, (border,) * 4, "reflect")[:, :, start : start + size, start : start + size]
+
+    return view
+
+
+def with_mirrors(views: Sequence[tuple[View, float]]) -> tuple[tuple[View, float], ...]:
+    """Each view and its mirror image, with half of its weight each."""
+    mirrored = [(lambda images, view=view: view(images).flip(3), weight / 2) for view, weight in views]
+    return (*((view, weight / 2) for view, weight in views), *mirrored)
+
+
+AS_IT_IS: tuple[tuple[View, float], ...] = ((lambda images: images, 1.0),)
 # Test-time views by name: the logits of what each makes of a batch are averaged with these weights.
 VIEWS: dict[str, tuple[tuple[View, float], ...]] = {
-    "mirror": ((lambda images: images, 0.5), (lambda images: images.flip(3), 0.5)),
+    "mirror": with_mirrors(AS_IT_IS),
+    "mirror-shift": with_mirrors([(AS_IT_IS[0][0], 0.5), (shifted(1), 0.25), (shifted(-1), 0.25)]),
 }
-AS_IT_IS = ((lambda images: images, 1.0),)
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,12 @@ class Recipe:
 
     `schedule` holds (epoch, learning rate) knots; `momentum` is a number or such knots; `dampening` scales the
     gradient's share in the momentum buffer by 1 - dampening; biases learn `bias_boost` times faster and decay as much
-    slower; with `averaging`, an exponential average of the weights is scored, which keeps that share of itself at
-    every step; `flip`, `crop` and `cutout` are those of `Augmentation`; `views` names test-time views
-    (`evaluation.VIEWS`); `colour` is "rgb" or "yuv" (the preprocessing of 2015); `held_out` images of train are kept
-    for the curves (0: a final run on all of train); `precision` None leaves the choice to the machine.
+    slower, the linear head `head_boost` times; a whitening layer's bias learns for `whitening_epochs` only (None: all),
+    its rate going through the whole schedule in that time; with `muon`, the momentum of that optimizer, it updates the
+    filters of convolutions and SGD the rest; with `averaging`, an exponential average of the weights is scored, which
+    keeps that share of itself at every step; `flip`, `crop` and `cutout` are those of `Augmentation`; `views` names
+    test-time views (`evaluation.VIEWS`); `colour` is "rgb" or "yuv" (the preprocessing of 2015); `held_out` images of
+    train are kept for the curves (0: a final run on all of train); `precision` None leaves the choice to the machine.
     """
 
     name: str
@@ -29,6 +31,9 @@ class Recipe:
     nesterov: bool = False
     weight_decay: float = 5e-4
     bias_boost: float = 1.0
+    head_boost: float = 1.0
+    whitening_epochs: float | None = None
+    muon: float | None = None
     averaging: float = 0.0
     label_smoothing: float = 0.0
     flip: str | None = "random"
@@ -53,6 +58,8 @@ class Recipe:
             raise ValueError(f"averaging {self.averaging} is not in [0, 1)")
         if self.views is not None and self.views not in VIEWS:
             raise ValueError(f"test-time views {self.views!r} are unknown: choose None or {', '.join(VIEWS)}")
+        if self.muon is not None and not 0 <= self.muon < 1:
+            raise ValueError(f"muon's momentum {self.muon} is not in [0, 1)")
         schedules.check(self.schedule)
         schedules.check(self.momentum_knots)
         Augmentation(self.flip, self.crop, self.cutout)
@@ -73,8 +80,9 @@ class Recipe:
         momentum = self.momentum
         if not isinstance(momentum, (int, float)):
             momentum = schedules.stretched(momentum, factor)
+        whitening = None if self.whitening_epochs is None else self.whitening_epochs * factor
         return replace(self, name=f"{self.name}-{epochs}-epochs", epochs=epochs, momentum=momentum,
-                       schedule=schedules.stretched(self.schedule, factor))
+                       whitening_epochs=whitening, schedule=schedules.stretched(self.schedule, factor))
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON keeps them: tuples are lists."""

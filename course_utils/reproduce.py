@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from course_utils import data, report
 from course_utils.batches import Batches
+from course_utils.distributed import processes
 from course_utils.ledger import Run
 from course_utils.machine import keep_freed_memory, this_machine
 from course_utils.progress import Progress
@@ -20,7 +21,6 @@ from course_utils.trainer import Trainer
 from course_utils.training import fit
 
 TRAIN_IMAGES = 50_000
-WHITENED_IMAGES = 10_000  # as many as Page takes
 
 
 def reproduce(name: str, dataset: data.Dataset, out: Path, seed: int = 0, epochs: int | None = None) -> Path:
@@ -43,14 +43,18 @@ def reproduce(name: str, dataset: data.Dataset, out: Path, seed: int = 0, epochs
     model = entry.build()
     whiten(model, train)
     run = fit(model, recipe, dataset, folder=folder, on_epoch=on_epoch)
-    report.write(run, folder / "report.html", dataset.test.images)
-    return run.save(folder.with_suffix(".json"))
+    path = folder.with_suffix(".json")
+    if processes(torch.device(run.hardware["device"])).rank == 0:
+        report.write(run, folder / "report.html", dataset.test.images)
+        run.save(path)
+    return path
 
 
 def whiten(model: nn.Module, train: data.Split) -> None:
     """Set a network's whitening layer, if it has one, from the first images of `train`."""
     if hasattr(model, "whiten"):
-        batches = Batches(train.first(WHITENED_IMAGES), WHITENED_IMAGES, this_machine(precision="float32"))
+        images = model.whitened_images
+        batches = Batches(train.first(images), images, this_machine(precision="float32"))
         model.set_whitening(next(iter(batches))[0])
 
 

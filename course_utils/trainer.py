@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from course_utils import schedules
 from course_utils.batches import Batches
+from course_utils.distributed import ALONE, Processes
+from course_utils.muon import Muon
 from course_utils.recipe import Recipe
 
 AVERAGING_INTERVAL = 5  # steps; averaging at each of them costs more and gains nothing (Page, 2019)
@@ -23,11 +25,11 @@ class Diverged(Exception):
 class Trainer:
     """The state that training changes (weights, their average, momentum, loss scale) and the loop over one epoch."""
 
-    def __init__(self, model: nn.Module, recipe: Recipe, batches: Batches) -> None:
+    def __init__(self, model: nn.Module, recipe: Recipe, batches: Batches, processes: Processes = ALONE) -> None:
         self.model, self.recipe, self.batches, self.machine = model, recipe, batches, batches.machine
-        self.optimizer = torch.optim.SGD(
-            _groups(model, recipe), lr=0.0, momentum=recipe.momentum_knots[0][1], dampening=recipe.dampening,
-            nesterov=recipe.nesterov, fused=True)
+        self.processes = processes
+        self.called = self.processes.wrap(model)
+        self.optimizer, self.muon = _optimizers(model, recipe)
         self.average = copy.deepcopy(model) if recipe.averaging else None
         self.steps = 0
         # float16 gradients underflow unless the loss is scaled up; in the other precisions this does nothing.
@@ -41,11 +43,12 @@ class Trainer:
     def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """One update of the weights; returns the batch's mean loss and its number of right answers."""
         with self.machine.autocast():
-            logits = self.model(images)
+            logits = self.called(images)
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
-        self.optimizer.zero_grad()
+        self.model.zero_grad()
         self.scaler.scale(loss).backward()
-        self.scaler.step(self.optimizer)
+        for optimizer in self._optimizers():
+            self.scaler.step(optimizer)
         self.scaler.update()
         self.steps += 1
         if self.average is not None and self.steps % AVERAGING_INTERVAL == 0:
@@ -58,19 +61,37 @@ class Trainer:
         start, steps = time.perf_counter(), len(self.batches)
         loss_sum, right = torch.zeros((), device=self.machine.device), torch.zeros((), device=self.machine.device)
         for step, (images, labels) in enumerate(self.batches.epoch(number)):
-            rate = schedules.rate_at(self.recipe.schedule, number + step / steps)
-            momentum = schedules.rate_at(self.recipe.momentum_knots, number + step / steps)
-            for group in self.optimizer.param_groups:
-                group["lr"], group["momentum"] = rate * group["boost"], momentum
+            rate = self._set_rates(number + step / steps)
             loss, correct = self.step(images, labels)
             loss_sum += loss
             right += correct
             # Reading the loss makes a GPU wait, so there it is read once per epoch.
             if self.machine.device.type == "cpu" or step == steps - 1:
                 check_finite(loss_sum.item(), number * steps + step + 1, number + 1, rate)
-        return {"epoch": number + 1, "loss": loss_sum.item() / steps,
-                "accuracy": right.item() / (steps * self.recipe.batch_size), "held_out_loss": None,
+        loss, accuracy = self.processes.mean(loss_sum / steps), self.processes.mean(right / (steps * len(labels)))
+        return {"epoch": number + 1, "loss": loss.item(), "accuracy": accuracy.item(), "held_out_loss": None,
                 "held_out_accuracy": None, "rate": rate, "seconds": time.perf_counter() - start}
+
+    def _optimizers(self) -> list[torch.optim.Optimizer]:
+        return [self.optimizer] if self.muon is None else [self.optimizer, self.muon]
+
+    def _set_rates(self, epoch: float) -> float:
+        """Set every group's learning rate and momentum after so many epochs; returns the recipe's rate."""
+        rate = schedules.rate_at(self.recipe.schedule, epoch)
+        for group in self.optimizer.param_groups:  # Muon has its own momentum
+            group["momentum"] = schedules.rate_at(self.recipe.momentum_knots, epoch)
+        for group in (group for optimizer in self._optimizers() for group in optimizer.param_groups):
+            if group["epochs"] is None:
+                group["lr"] = rate * group["boost"]
+            elif epoch < group["epochs"]:
+                ahead = epoch * self.recipe.epochs / group["epochs"]
+                group["lr"] = schedules.rate_at(self.recipe.schedule, ahead) * group["boost"]
+            else:
+                group["lr"] = 0.0
+                if self.processes.count == 1:  # nothing more is computed for it; several count on every gradient
+                    for parameter in group["params"]:
+                        parameter.requires_grad_(False).grad = None
+        return rate
 
     def state_dict(self) -> dict[str, Any]:
         generators = {"cpu": torch.get_rng_state()}
@@ -78,31 +99,47 @@ class Trainer:
             generators["cuda"] = torch.cuda.get_rng_state()
         average = None if self.average is None else self.average.state_dict()
         return {"model": self.model.state_dict(), "average": average,
-                "optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict(), "steps": self.steps,
-                "generators": generators}
+                "optimizers": [optimizer.state_dict() for optimizer in self._optimizers()],
+                "scaler": self.scaler.state_dict(), "steps": self.steps, "generators": generators}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.steps = state["steps"]
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, saved in zip(self._optimizers(), state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         self.scaler.load_state_dict(state["scaler"])
         torch.set_rng_state(state["generators"]["cpu"])
         if "cuda" in state["generators"]:
             torch.cuda.set_rng_state(state["generators"]["cuda"])
 
 
-def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """The trained parameters for the optimizer: all alike, or the biases in a group of their own."""
+def _optimizers(model: nn.Module, recipe: Recipe) -> tuple[torch.optim.SGD, Muon | None]:
+    """SGD for the parameters that are trained, but for the filters of convolutions where Muon takes them."""
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    if recipe.bias_boost == 1:
-        return [{"params": list(trained.values()), "boost": 1.0, "weight_decay": recipe.weight_decay}]
-    biases = [p for name, p in trained.items() if name.endswith("bias")]
-    rest = [p for name, p in trained.items() if not name.endswith("bias")]
-    boost = recipe.bias_boost
-    return [{"params": rest, "boost": 1.0, "weight_decay": recipe.weight_decay},
-            {"params": biases, "boost": boost, "weight_decay": recipe.weight_decay / boost}]
+    filters = [name for name, p in trained.items() if p.ndim == 4] if recipe.muon is not None else []
+    banks = [trained.pop(name) for name in filters]
+    sgd = torch.optim.SGD(_groups(trained, recipe), lr=0.0, momentum=recipe.momentum_knots[0][1],
+                          dampening=recipe.dampening, nesterov=recipe.nesterov, fused=True)
+    if not banks:
+        return sgd, None
+    return sgd, Muon([{"params": banks, "boost": 1.0, "epochs": None}], lr=0.0, momentum=recipe.muon)
+
+
+def _groups(trained: dict[str, nn.Parameter], recipe: Recipe) -> list[dict[str, Any]]:
+    """What SGD updates, with how much faster each group learns (and as much slower decays), and for how long."""
+    def kind(name: str) -> tuple[float, float | None]:
+        boost = recipe.bias_boost if name.endswith("bias") else 1.0
+        if name.startswith("head"):
+            boost = recipe.head_boost
+        return boost, recipe.whitening_epochs if name == "whiten.bias" else None
+
+    groups: dict[tuple[float, float | None], list[nn.Parameter]] = {}
+    for name, parameter in trained.items():
+        groups.setdefault(kind(name), []).append(parameter)
+    return [{"params": parameters, "boost": boost, "epochs": epochs, "weight_decay": recipe.weight_decay / boost}
+            for (boost, epochs), parameters in groups.items()]
 
 
 @torch.no_grad()

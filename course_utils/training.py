@@ -12,6 +12,7 @@ from torch import nn
 from course_utils import anatomy, data, yuv
 from course_utils.batches import Batches
 from course_utils.checkpoints import resume, save_checkpoint
+from course_utils.distributed import ALONE, Processes, processes
 from course_utils.evaluation import VIEWS, evaluate
 from course_utils.ledger import Run
 from course_utils.machine import Machine, hardware, keep_freed_memory, this_machine, versions
@@ -38,7 +39,8 @@ def fit(
     The curve is scored on the images held out of train; `test` scores the test set, once, after the last epoch.
     With a `folder`, a checkpoint and the record so far are kept there after every epoch, and a run that was cut off
     goes on from its last checkpoint. `on_epoch` is called with the record after every epoch. Build the model under
-    `torch.manual_seed(recipe.seed)` to have the same seed give the same curve.
+    `torch.manual_seed(recipe.seed)` to have the same seed give the same curve. In processes that `torchrun` started,
+    each takes its share of every batch, and the first alone writes and calls `on_epoch`.
 
     Raises Diverged when the loss is no longer a number, CheckpointError when a checkpoint in `folder` is damaged or
     another run's, ValueError for a recipe that does not fit the data.
@@ -49,12 +51,13 @@ def fit(
         raise ValueError(f"the recipe asks for {recipe.precision}, the machine for {precision}: make them agree")
     if machine.device.type == "cpu":
         keep_freed_memory()
-    recipe = replace(recipe, precision=precision)
-    train, held_out, test_set = prepare(recipe, dataset, machine, test)
+    recipe, together = replace(recipe, precision=precision), processes(machine.device)
+    train, held_out, test_set = prepare(recipe, dataset, machine, test, together)
     model.to(machine.device, memory_format=machine.memory_format)
     run = new_run(model, recipe, dataset, machine, len(train.labels))
-    trainer = Trainer(model, recipe, train)
-    torch.manual_seed(recipe.seed)
+    run.hardware["processes"] = together.count
+    trainer = Trainer(model, recipe, train, together)
+    torch.manual_seed(recipe.seed + together.rank)
     if folder is not None:
         resume(run, trainer, folder)
     for epoch in range(len(run.curve), recipe.epochs):
@@ -69,9 +72,9 @@ def fit(
         run.curve.append(row)
         run.seconds = {"training": sum(done["seconds"] for done in run.curve),
                        "wall": sum(done["wall_seconds"] for done in run.curve)}
-        if folder is not None:
+        if folder is not None and together.rank == 0:
             save_checkpoint(run, trainer, folder)
-        if on_epoch:
+        if on_epoch and together.rank == 0:
             on_epoch(run)
     start = time.perf_counter()
     if trainer.average is not None:
@@ -84,13 +87,13 @@ def fit(
         run.result["accuracy_with_views"] = evaluate(model, scored, VIEWS[recipe.views]).accuracy
     run.seconds["wall"] += time.perf_counter() - start
     run.finished = True
-    if folder is not None:
+    if folder is not None and together.rank == 0:
         run.save(Path(folder) / "run.json")
     return run
 
 
 def prepare(
-    recipe: Recipe, dataset: data.Dataset, machine: Machine, test: bool
+    recipe: Recipe, dataset: data.Dataset, machine: Machine, test: bool, together: Processes = ALONE
 ) -> tuple[Batches, Batches | None, Batches | None]:
     """Batches to train on, the held-out ones that score the curve (None if nothing is held out), and the test set's."""
     if recipe.held_out >= len(dataset.train):
@@ -102,7 +105,8 @@ def prepare(
         splits["test"] = dataset.test
     if recipe.colour == "yuv":
         splits = dict(zip(splits, yuv.preprocess(*splits.values()), strict=True))
-    train = Batches(splits.pop("train"), recipe.batch_size, machine, recipe.augmentation, recipe.seed)
+    train = Batches(splits.pop("train"), recipe.batch_size, machine, recipe.augmentation, recipe.seed,
+                    share=together.share(recipe.batch_size))
     scored = {name: Batches(split, EVALUATION_BATCH, machine) for name, split in splits.items()}
     return train, scored.get("held_out"), scored.get("test")
 

@@ -27,7 +27,7 @@ def test_ways_take_turns_and_medians_are_compared():
 
 @pytest.mark.parametrize(("case", "measure"), [
     ("input", lambda: bench.input_pipeline(images=64, batch_size=16, repeats=1)),
-    ("train", lambda: bench.training(batch_size=2, steps=1, repeats=1)),
+    *((case, lambda case=case: bench.in_processes(case, batch_size=2, steps=1, repeats=1)) for case in bench.WAYS),
 ])
 def test_a_row_is_measured(case, measure):
     row = measure()

@@ -9,7 +9,9 @@ from course_utils.models.inception import GoogLeNet
 from course_utils.models.nin import NIN
 from course_utils.models.resnet import ResNet
 from course_utils.models.small import Small
+from course_utils.models.speednet import SpeedNet
 from course_utils.models.vgg import VGG
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
-    "small": Small, "vgg": VGG, "nin": NIN, "resnet": ResNet, "googlenet": GoogLeNet, "davidnet": DavidNet}
+    "small": Small, "vgg": VGG, "nin": NIN, "resnet": ResNet, "googlenet": GoogLeNet, "davidnet": DavidNet,
+    "speednet": SpeedNet}

@@ -16,6 +16,8 @@ class DavidNet(nn.Sequential):
     multiplied by `scale`.
     """
 
+    whitened_images = 10_000
+
     def __init__(self, width: int = 64, pool_first: bool = False, celu: float | None = None, ghosts: int = 1,
                  frozen_scales: bool = False, whitening: bool = False, scale: float = 0.125,
                  classes: int = 10) -> None:
@@ -43,7 +45,7 @@ class DavidNet(nn.Sequential):
             nn.MaxPool2d(4), nn.Flatten(), nn.Linear(8 * width, classes, bias=False), Scale(scale)))
 
     def set_whitening(self, images: Tensor) -> None:
-        """Set the fixed first layer from normalised images (N, 3, 32, 32); Page takes 10,000."""
+        """Set the fixed first layer from normalised images (N, 3, 32, 32), Page's `whitened_images`."""
         self.whiten.weight.data.copy_(whitening_filters(images, 3, eps=1e-2))
 
 

@@ -1,0 +1,55 @@
+"""One training run in several processes, started by `torchrun`: each takes its share of every batch."""
+
+import os
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+@dataclass(frozen=True)
+class Processes:
+    """How many processes train together, and which of them this is (`rank`, from 0). One alone is (1, 0)."""
+
+    count: int = 1
+    rank: int = 0
+
+    def share(self, batch: int) -> slice:
+        """This process's part of a batch of so many images; ValueError where it doesn't split evenly."""
+        if batch % self.count:
+            raise ValueError(f"a batch of {batch} does not split over {self.count} processes: "
+                             f"choose a multiple of {self.count}")
+        part = batch // self.count
+        return slice(self.rank * part, (self.rank + 1) * part)
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """The network as it is called in training: backward then averages the gradients of all processes."""
+        return model if self.count == 1 else DistributedDataParallel(model)
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean of `value` over all processes, on each of them."""
+        if self.count > 1:
+            dist.all_reduce(value)
+            value /= self.count
+        return value
+
+    def wait(self) -> None:
+        """Until all processes have come here."""
+        if self.count > 1:
+            dist.barrier()
+
+
+ALONE = Processes()
+
+
+def processes(device: torch.device) -> Processes:
+    """The processes that `torchrun` started, joined over gloo on a processor and nccl on GPUs; else one alone."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return ALONE
+    if device.type == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return Processes(dist.get_world_size(), dist.get_rank())

@@ -1,0 +1,76 @@
+"""Two processes against one, and what does not divide among them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from course_utils.distributed import Processes
+
+ALONE = [sys.executable]
+TOGETHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+# A run whose batch norm sees each half of a batch by itself: in one process by ghosts, in two by nature.
+SCRIPT = """
+import json, os, signal, sys
+import torch
+from tiny import random_dataset
+from course_utils.distributed import processes
+from course_utils.machine import this_machine
+from course_utils.models import DavidNet
+from course_utils.training import Recipe, fit
+
+def kill(run):
+    if "--kill" in sys.argv and len(run.curve) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+machine = this_machine("cpu", "float32")
+together = processes(machine.device)
+torch.manual_seed(0)
+model = DavidNet(4, ghosts=2 // together.count)
+recipe = Recipe("both", 3, ((0, 0.05), (3, 0)), batch_size=16, nesterov=True, crop=4, cutout=8, averaging=0.9,
+                held_out=40)
+run = fit(model, recipe, random_dataset(120), machine=machine, folder=sys.argv[1], test=False, on_epoch=kill)
+if together.rank == 0:
+    print(json.dumps([run.curve, [p.flatten().tolist() for p in model.parameters()], run.hardware["processes"]]))
+"""
+
+
+def train(command: list[str], folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    script = folder.with_suffix(".py")
+    script.write_text(SCRIPT)
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
+    return subprocess.run([*command, str(script), str(folder), *arguments], capture_output=True, text=True,
+                          env=environment)
+
+
+def trained(outcome: subprocess.CompletedProcess) -> tuple[list[dict], torch.Tensor, int]:
+    assert outcome.returncode == 0, outcome.stderr
+    curve, weights, processes = json.loads(outcome.stdout.strip().splitlines()[-1])
+    return curve, torch.cat([torch.tensor(weight) for weight in weights]), processes
+
+
+def test_two_processes_give_the_curve_of_one_also_when_killed_midway(tmp_path):
+    curve, weights, alone = trained(train(ALONE, tmp_path / "one"))
+    killed = train(TOGETHER, tmp_path / "two", "--kill")
+    assert killed.returncode != 0 and "Signal 9 (SIGKILL)" in killed.stderr + killed.stdout
+    both_curve, both_weights, both = trained(train(TOGETHER, tmp_path / "two"))
+    assert (alone, both) == (1, 2)
+    for ours, theirs in zip(curve, both_curve, strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-5)
+        assert ours["accuracy"] == theirs["accuracy"]
+        assert ours["held_out_loss"] == pytest.approx(theirs["held_out_loss"], rel=1e-3)
+    torch.testing.assert_close(both_weights, weights, atol=1e-4, rtol=1e-3)
+    assert curve[0]["loss"] - curve[2]["loss"] > 0.01  # something was learned
+
+
+def test_shares_cover_a_batch_and_do_not_overlap():
+    images = list(range(12))
+    shares = [images[Processes(3, rank).share(12)] for rank in range(3)]
+    assert sum(shares, []) == images and len({len(share) for share in shares}) == 1
+    with pytest.raises(ValueError, match="a batch of 10 does not split over 3 processes: choose a multiple of 3"):
+        Processes(3, 0).share(10)

@@ -1,0 +1,232 @@
+"""The speedrun: its network written out a second time, Muon against the SVD, flips and views by hand."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from tiny import CPU, random_split
+from torch import nn
+
+from course_utils import anatomy
+from course_utils.batches import Augmentation, Batches
+from course_utils.evaluation import VIEWS
+from course_utils.models import SpeedNet
+from course_utils.muon import COEFFICIENTS, Muon, orthogonalise
+from course_utils.recipe import Recipe
+from course_utils.recipes import RECIPES
+from course_utils.trainer import Trainer
+
+
+def images(count: int) -> torch.Tensor:
+    return torch.randn(count, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+# The network
+
+def test_parameters_by_hand():
+    convolutions = 9 * (24 * 64 + 64 * 64 + 64 * 256 + 3 * 256 * 256)
+    biases = 2 * (64 + 256 + 256)
+    trained = 24 + convolutions + biases + 256 * 10
+    frozen = 24 * 3 * 2 * 2 + biases  # the whitening filters, and as many scales as biases
+    net = SpeedNet()
+    assert anatomy.parameters(net) == trained + frozen == 1_972_792
+    assert sum(p.numel() for p in net.parameters() if p.requires_grad) == trained == 1_971_352
+
+
+def functional(net: SpeedNet, x: torch.Tensor) -> torch.Tensor:
+    """The network as a chain of functions, on the statistics of the batch."""
+    weights = net.state_dict()
+    x = F.gelu(F.conv2d(x, weights["whiten.weight"], weights["whiten.bias"]))
+
+    def norm(x: torch.Tensor, name: str) -> torch.Tensor:
+        x = x - x.mean((0, 2, 3), keepdim=True)
+        return F.gelu(x / (x.square().mean((0, 2, 3), keepdim=True) + 1e-12).sqrt()
+                      + weights[f"{name}.bias"][:, None, None])
+
+    for group in ("group1", "group2", "group3"):
+        x = norm(F.max_pool2d(F.conv2d(x, weights[f"{group}.0.weight"], padding=1), 2), f"{group}.2")
+        x = norm(F.conv2d(x, weights[f"{group}.4.weight"], padding=1), f"{group}.5")
+    x = F.max_pool2d(x, 3).flatten(1)
+    return F.linear(x, weights["head.2.weight"]) / x.shape[1]
+
+
+def test_forward_is_that_of_the_published_definition():
+    torch.manual_seed(0)
+    net, x = SpeedNet().double(), images(6).double()
+    net.set_whitening(x.float())
+    for norm in (module for module in net.modules() if isinstance(module, nn.BatchNorm2d)):
+        nn.init.normal_(norm.bias)
+    nn.init.normal_(net.whiten.bias)
+    torch.testing.assert_close(net(x), functional(net, x))
+
+
+def test_whitened_patches_are_uncorrelated_and_come_with_their_negatives():
+    net, x = SpeedNet(), F.avg_pool2d(images(40), 3, 1, 1)
+    net.set_whitening(x)
+    patches = F.conv2d(x, net.whiten.weight).transpose(0, 1).flatten(1)
+    torch.testing.assert_close(patches[:12], -patches[12:])
+    moments = patches[:12] @ patches[:12].T / patches.shape[1]
+    # eigenvalue / (eigenvalue + 5e-4): hardly below 1
+    torch.testing.assert_close(moments, torch.eye(12), atol=0.06, rtol=0)
+    assert (moments - torch.diag(moments.diag())).abs().max() < 1e-3
+
+
+def test_a_convolution_passes_its_input_on_at_first():
+    conv, x = SpeedNet(16).group2[0], images(2).repeat(1, 6, 1, 1)[:, :16]
+    torch.testing.assert_close(conv(x)[:, :16], x)
+    assert not torch.equal(SpeedNet(16, dirac=False).group2[0](x)[:, :16], x)
+
+
+def test_the_head_starts_at_standard_deviation_1():
+    assert SpeedNet().head[2].weight.std().item() == pytest.approx(1)
+
+
+# Muon
+
+@pytest.mark.parametrize("shape", [(16, 40), (40, 16), (24, 24)])
+def test_newton_schulz_maps_singular_values_by_its_polynomial_and_keeps_the_vectors(shape):
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    left, values, right = torch.linalg.svd(matrix.double(), full_matrices=False)
+    a, b, c = COEFFICIENTS
+    values = values / values.norm()
+    for _ in range(3):
+        values = a * values + b * values**3 + c * values**5
+    torch.testing.assert_close(orthogonalise(matrix).double(), left * values @ right, atol=0.02, rtol=0.02)
+
+
+def test_with_more_steps_it_comes_close_to_the_orthogonal_factor_of_the_svd():
+    matrix = torch.randn(32, 100, generator=torch.Generator().manual_seed(2))
+    left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+    product = orthogonalise(matrix, 6).float()
+    values = torch.linalg.svdvals(product)
+    assert values.min() > 0.6 and values.max() < 1.25
+    assert (product * (left @ right)).sum() / product.norm() / 32**0.5 > 0.98
+
+
+def muon_by_hand(weight: torch.Tensor, gradients: list[torch.Tensor], rate: float, momentum: float) -> torch.Tensor:
+    buffer = torch.zeros_like(weight)
+    for gradient in gradients:
+        buffer = momentum * buffer + gradient
+        nesterov = gradient + momentum * buffer
+        weight = weight * len(weight) ** 0.5 / weight.norm()
+        weight = weight - rate * orthogonalise(nesterov.reshape(len(weight), -1)).reshape(weight.shape)
+    return weight
+
+
+def test_muons_steps_by_hand_whatever_the_gradients_scale():
+    generator = torch.Generator().manual_seed(3)
+    start = torch.randn(8, 4, 3, 3, generator=generator)
+    gradients = [torch.randn(8, 4, 3, 3, generator=generator) for _ in range(3)]
+    expected = muon_by_hand(start, gradients, 0.24, 0.6)
+    for scale in (1.0, 2.0**20):  # a power of two: nothing is rounded otherwise
+        bank = nn.Parameter(start.clone())
+        optimizer = Muon([bank], lr=0.24, momentum=0.6)
+        for gradient in gradients:
+            bank.grad = gradient * scale
+            optimizer.step()
+        torch.testing.assert_close(bank.detach(), expected, atol=1e-3, rtol=1e-3)
+
+
+def test_a_bank_without_gradient_stays():
+    bank = nn.Parameter(torch.ones(2, 2, 3, 3))
+    Muon([bank], lr=0.1, momentum=0.6).step()
+    assert torch.equal(bank, torch.ones(2, 2, 3, 3))
+
+
+# The recipe
+
+def speedrun_trainer(name: str = "speedrun", batch_size: int = 10) -> Trainer:
+    torch.manual_seed(0)
+    entry = RECIPES[name]
+    model = SpeedNet(8)
+    model.set_whitening(images(50))
+    batches = Batches(random_split(batch_size), batch_size, CPU, entry.recipe.augmentation)
+    return Trainer(model, entry.recipe, batches)
+
+
+def test_rates_and_decay_are_those_published():
+    recipe, trainer = RECIPES["speedrun"].recipe, speedrun_trainer()
+    trainer._set_rates(0.0)
+    sgd, muon = trainer.optimizer, trainer.muon
+    assert (muon.param_groups[0]["lr"], muon.param_groups[0]["momentum"]) == (0.24, 0.6)
+    assert all(p.ndim == 4 for p in muon.param_groups[0]["params"]) and len(muon.param_groups[0]["params"]) == 6
+    # of the loss summed over 2,000 images: biases 0.053 and head 0.67; here of its mean
+    assert sorted(group["lr"] / 2000 for group in sgd.param_groups) == pytest.approx([0.053, 0.053, 0.67])
+    for group in sgd.param_groups:
+        assert group["lr"] * group["weight_decay"] == pytest.approx(2e-6 * 2000)
+        assert group["momentum"] == 0.85 and group["nesterov"]
+    assert (recipe.epochs, recipe.batch_size, recipe.label_smoothing, recipe.crop) == (8, 2000, 0.2, 2)
+
+
+def test_rates_fall_to_zero_and_the_whitening_bias_stops_after_three_epochs():
+    trainer = speedrun_trainer()
+    bias = trainer.model.whiten.bias
+    whitening = next(group for group in trainer.optimizer.param_groups if group["params"][0] is bias)
+    trainer._set_rates(1.5)
+    assert whitening["lr"] / 2000 == pytest.approx(0.053 / 2)
+    assert trainer.muon.param_groups[0]["lr"] == pytest.approx(0.24 * (1 - 1.5 / 8))
+    for epoch in range(3):
+        trainer.epoch(epoch)
+    before = copy.deepcopy(trainer.model.state_dict())
+    assert before["whiten.bias"].abs().max() > 0
+    trainer.epoch(3)
+    after = trainer.model.state_dict()
+    assert torch.equal(before["whiten.bias"], after["whiten.bias"])
+    assert not torch.equal(before["head.2.weight"], after["head.2.weight"])
+
+
+def test_half_the_epochs_train_the_whitening_bias_half_as_long():
+    assert RECIPES["speedrun"].recipe.stretched(4).whitening_epochs == 1.5
+
+
+def test_without_muon_only_the_boosts_differ():
+    recipe = Recipe("plain", 1, ((0, 0.1),), 10, bias_boost=64.0, head_boost=2.0, nesterov=True)
+    trainer = Trainer(SpeedNet(8), recipe, Batches(random_split(10), 10, CPU, recipe.augmentation))
+    trainer._set_rates(0.0)
+    assert trainer.muon is None
+    sgd = trainer.optimizer
+    assert sorted(group["lr"] for group in sgd.param_groups) == pytest.approx([0.1, 0.2, 6.4])
+    assert all(group["lr"] * group["weight_decay"] == pytest.approx(0.1 * 5e-4) for group in sgd.param_groups)
+
+
+def test_a_step_of_the_sgd_head_moves_logits_as_jordans_does():
+    """His head: default start, logits times 1/9. Ours: standard deviation 1, over the width; the boost makes up."""
+    generator = torch.Generator().manual_seed(4)
+    features, rate = torch.randn(5, 256, generator=generator), 1.5
+    gradient = torch.randn(5, 10, generator=generator)
+    boost = RECIPES["step-0-sgd"].recipe.head_boost
+    his = features @ (rate / 9 * features.T @ gradient) / 9
+    ours = features @ (rate * boost / 256 * features.T @ gradient) / 256
+    torch.testing.assert_close(ours, his)
+
+
+# Flips and views
+
+def test_alternating_flips_show_each_image_both_ways_in_two_epochs():
+    split = random_split(40)
+    batches = Batches(split, 40, CPU, Augmentation("alternating"), seed=3)
+    plain = torch.cat([x for x, _ in Batches(split, 40, CPU)])
+
+    def sides(epoch: int) -> list[bool]:
+        shown = torch.cat([x for x, _ in batches.epoch(epoch)])
+        flipped = [any(torch.equal(image.flip(2), one) for one in shown) for image in plain]
+        unflipped = [any(torch.equal(image, one) for one in shown) for image in plain]
+        assert all(a != b for a, b in zip(flipped, unflipped, strict=True))
+        return flipped
+
+    first, second, third = sides(0), sides(1), sides(2)
+    assert all(a != b for a, b in zip(first, second, strict=True)) and first == third
+    assert 8 < sum(first) < 32
+
+
+def test_the_six_views_are_those_published():
+    x = images(2)
+    padded = F.pad(x, (1,) * 4, "reflect")
+    up_left, down_right = padded[:, :, 2:, 2:], padded[:, :, :-2, :-2]
+    expected = [(x, 0.25), (x.flip(3), 0.25), (down_right, 0.125), (down_right.flip(3), 0.125),
+                (up_left, 0.125), (up_left.flip(3), 0.125)]
+    views = [(view(x), weight) for view, weight in VIEWS["mirror-shift"]]
+    assert len(views) == 6 and sum(weight for _, weight in views) == 1
+    for image, weight in expected:
+        assert [w for view, w in views if torch.equal(view, image)] == [weight]

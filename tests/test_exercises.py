@@ -1,0 +1,120 @@
+"""Every lesson's exercises: solvable, failing cleanly when blank, and telling a wrong answer what is wrong with it."""
+
+import copy
+import re
+
+import exercises
+import jupytext
+import pytest
+from exercises import REGION, role_of
+
+NAMES = exercises.names()
+STUB = "your answer is missing here"
+PAIRS = {name: zip(*(exercises.split(exercises.read(name, stage)) for stage in ("source", "release")), strict=True)
+         for name in NAMES}
+EACH = [pytest.param(name, *pair, id=f"{name}-{number}")
+        for name, pairs in PAIRS.items() for number, pair in enumerate(pairs, 1)]
+LEAK = 20  # characters from which a line of a solution can't be in a release by chance
+
+
+@pytest.fixture(scope="module")
+def regenerated(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("course")
+    exercises.release(NAMES, folder)
+    return folder
+
+
+def wrong_answers(name):
+    """The cells of a lesson's file of wrong answers: metadata `answer`, and `hint` or `gamed`."""
+    path = exercises.WRONG / f"{name}.py"
+    return [cell for cell in jupytext.read(path, fmt="py:percent").cells if cell.cell_type == "code"]
+
+
+def with_answers(release, source, wrong=None):
+    """The cells of an exercise as a student hands it in: right but for one answer."""
+    solved = {role_of(cell)[1]: cell.source for cell in source.cells if role_of(cell)[0] == "answer"}
+    if wrong is not None:
+        solved[wrong.metadata["answer"]] = wrong.source
+    cells = copy.deepcopy(release.setup + release.cells)
+    for cell in cells:
+        if role_of(cell)[0] == "answer":
+            cell.source = solved[role_of(cell)[1]]
+    return cells
+
+
+def errors(cells):
+    return [(role_of(cell), error) for cell, error, _ in exercises.run(cells) if error]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_regenerating_gives_no_difference(regenerated, name):
+    committed, fresh = (exercises.path_of(name, "release", root) for root in (exercises.EXERCISES, regenerated))
+    assert committed.read_text() == fresh.read_text(), "run `python tests/exercises.py release`"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_source_is_in_its_normal_form(name):
+    nb = exercises.read(name, "source")
+    assert exercises.from_text(exercises.to_text(nb)) == nb, "write it with `python tests/exercises.py build`"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_lesson_has_four_exercises_of_different_kinds(name):
+    found = exercises.split(exercises.read(name, "source"))
+    assert len(found) >= 4
+    assert len({exercise.kind for exercise in found}) >= 3
+    assert all(5 <= exercise.minutes <= 60 for exercise in found)
+    assert [cell.source.split()[2] for exercise in found for cell in exercise.cells[:1]] == [
+        f"{number}:" for number in range(1, len(found) + 1)
+    ]
+    for exercise in found:
+        points = [cell.metadata.nbgrader.points for cell in exercise.cells if role_of(cell)[0] in ("tests", "written")]
+        assert sum(points) == exercise.points, exercise.title
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_release_tells_nothing_of_the_solution(name):
+    source, release = exercises.read(name, "source"), exercises.read(name, "release")
+    text = "\n".join(cell.source for cell in release.cells)
+    assert not re.search(r"(BEGIN|END) (SOLUTION|HIDDEN|MARK)", text)
+    secret = [region[1] for cell in source.cells for region in REGION.findall(cell.source)]
+    secret += [cell.source for cell in source.cells if role_of(cell)[0] == "written"]
+    told = [line for part in secret for line in map(str.strip, part.splitlines()) if len(line) >= LEAK and line in text]
+    assert not told
+    assert not any(cell.get("outputs") for nb in (source, release) for cell in nb.cells)
+
+
+@pytest.mark.parametrize(("name", "source", "release"), EACH)
+def test_the_solution_passes_and_is_silent_on_stderr(name, source, release):
+    for cell, error, stderr in exercises.run(source.setup + source.cells):
+        assert error is None, f"{cell.source}\n{error!r}"
+        assert not stderr  # to nbgrader a warning in a test cell is a failure
+
+
+@pytest.mark.parametrize(("name", "source", "release"), EACH)
+def test_an_untouched_exercise_fails_only_where_it_is_marked_and_says_why(name, source, release):
+    found = errors(release.setup + release.cells)
+    marked = [role_of(cell) for cell in release.cells if cell.cell_type == "code"]
+    assert [role for role, _ in found] == [role for role in marked if role[0] in ("tests", "written")]
+    assert all(isinstance(error, NotImplementedError) and str(error) == STUB for _, error in found), found
+
+
+@pytest.mark.parametrize(("name", "source", "release"), EACH)
+def test_wrong_answers_get_their_hint(name, source, release):
+    wrong = [cell for cell in wrong_answers(name) if cell.metadata["answer"] in source.ids("answer")]
+    hinted = {cell.metadata["answer"] for cell in wrong if "hint" in cell.metadata}
+    assert hinted == set(source.ids("answer")), "each answer needs a wrong one with its hint"
+    for cell in wrong:
+        (failed, *_) = errors(with_answers(release, source, cell)) or [(None, None)]
+        if cell.metadata.get("gamed"):
+            assert failed == (None, None), f"{failed[1]!r} before the hidden tests"
+            assert errors(with_answers(source, source, cell)), f"passes the hidden tests:\n{cell.source}"
+        else:
+            assert isinstance(failed[1], AssertionError), f"{failed[1]!r} for\n{cell.source}"
+            assert cell.metadata["hint"] in str(failed[1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_wrong_answer_is_to_an_exercise(name):
+    answers = {each for exercise in exercises.split(exercises.read(name, "source")) for each in exercise.ids("answer")}
+    assert {cell.metadata["answer"] for cell in wrong_answers(name)} == answers

@@ -174,6 +174,8 @@ def run(cells: Iterable[NotebookNode]) -> list[tuple[NotebookNode, BaseException
 class InProcess(Preprocessor):
     """Stands in for nbgrader's `Execute`: the same outputs of errors, without a kernel's start."""
 
+    enabled = True  # nbconvert's preprocessors are off unless told otherwise
+
     def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
         for cell, error, stderr in run(nb.cells):
             cell.outputs, cell.execution_count = [], None

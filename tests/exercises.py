@@ -15,7 +15,7 @@ import io
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,9 +155,12 @@ def release(chosen: Iterable[str], folder: Path):
     return api
 
 
-def run(cells: Iterable[NotebookNode]) -> list[tuple[NotebookNode, BaseException | None, str]]:
-    """Run code cells in one fresh namespace in this process: (cell, what it raised, what it wrote to stderr)."""
-    namespace, results = {"__name__": "__main__"}, []
+def run(cells: Iterable[NotebookNode]) -> Iterator[tuple[NotebookNode, BaseException | None, str]]:
+    """Run code cells in one fresh namespace in this process: (cell, what it raised, what it wrote to stderr).
+
+    A cell is run when it is asked for: whoever has seen enough spares the time of the rest.
+    """
+    namespace = {"__name__": "__main__"}
     for cell in cells:
         if cell.cell_type != "code":
             continue
@@ -167,8 +170,7 @@ def run(cells: Iterable[NotebookNode]) -> list[tuple[NotebookNode, BaseException
                 exec(compile(cell.source, f"<{cell.id}>", "exec"), namespace)
             except Exception as raised:
                 error = raised
-        results.append((cell, error, stderr.getvalue()))
-    return results
+        yield cell, error, stderr.getvalue()
 
 
 class InProcess(Preprocessor):

@@ -12,8 +12,10 @@ import argparse
 import contextlib
 import copy
 import io
+import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -135,6 +137,8 @@ def course(folder: Path):
     from nbgrader.apps import NbGraderAPI
     from traitlets.config.loader import PyFileConfigLoader
 
+    # nbgrader calls alembic by its name; it lies beside this Python, whether or not that environment is active.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     config = PyFileConfigLoader("nbgrader_config.py", path=str(EXERCISES)).load_config()
     config.CourseDirectory.root = str(folder)
     config.CourseDirectory.db_url = f"sqlite:///{folder / 'gradebook.db'}"

@@ -69,7 +69,7 @@ def gradient_length(network, images, labels, scale):
     twin = copy.deepcopy(network)
     twin[0].weight.data *= scale
     F.cross_entropy(twin(images), labels).backward()
-    return math.sqrt(sum(weight.grad.square().sum().item() for weight in twin.parameters()))
+    return sum(weight.grad.square().sum().item() for weight in twin.parameters()) ** 0.5
 
 
 # %% answer="gradient-length" hint="leave the gradient as backward made it"

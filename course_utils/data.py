@@ -107,7 +107,7 @@ def load(
         if not mirror.startswith(("http://", "https://")):
             raise DataError(f"mirror {mirror!r} is no address; expected one that begins with https:// or http://")
     try:
-        rows = _rows(folder, mirrors, patient=dataset == "cifar10")
+        labels, rows = _labels_and_rows(folder, mirrors, patient=dataset == "cifar10")
     except download.DownloadError as error:
         advice = f"put {download.ARCHIVE} into {folder}, or name a mirror in the environment variable COURSE_MIRRORS"
         if dataset == "cifar10":
@@ -121,10 +121,9 @@ def load(
             f"can't prepare CIFAR-10 in {folder}: {error.strerror or error}; expected a folder to read and write with "
             "0.4 GB free: make room, or name another folder in the environment variable COURSE_DATA"
         ) from error
-    train, test = (
-        Split(part[:, 1:].reshape(-1, 3, 32, 32), part[:, 0].astype(np.int64))
-        for part in np.split(rows, [sources.SIZES["train"]])
-    )
+    images, labels = rows[:, 1:].reshape(-1, 3, 32, 32), labels.astype(np.int64)
+    cut = sources.SIZES["train"]
+    train, test = Split(images[:cut], labels[:cut]), Split(images[cut:], labels[cut:])
     return Dataset("CIFAR-10", train, test, sources.SHA256, CLASSES)
 
 
@@ -164,8 +163,8 @@ def _stand_in() -> Dataset:
     return Dataset("SYNTHETIC", train, test, digest.hexdigest(), synthetic.CLASSES)
 
 
-def _rows(folder: Path, mirrors: list[str], patient: bool) -> np.ndarray:
-    """The rows of the cache in `folder`, which is made first where there is none."""
+def _labels_and_rows(folder: Path, mirrors: list[str], patient: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The labels, and the rows of label and image, of the cache in `folder`, which is made first where there is none."""
     cache, part = folder / CACHE, folder / PART
     if cache.exists():
         return _open_cache(cache)
@@ -193,7 +192,7 @@ def _rows(folder: Path, mirrors: list[str], patient: bool) -> np.ndarray:
         except OSError as error:
             if source == part or error.errno not in READ_ONLY:
                 raise
-            return rows  # a good source in a folder that can't be written: prepared anew each time
+            return rows[:, 0], rows  # a good source in a folder that can't be written: prepared anew each time
         part.unlink(missing_ok=True)
     return _open_cache(cache)
 
@@ -215,7 +214,7 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _open_cache(path: Path) -> np.ndarray:
+def _open_cache(path: Path) -> tuple[np.ndarray, np.ndarray]:
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != sources.SHA256:
@@ -223,4 +222,6 @@ def _open_cache(path: Path) -> np.ndarray:
             f"{path} is damaged: expected {sources.BYTES:,} bytes with SHA-256 {sources.SHA256}, found "
             f"{path.stat().st_size:,} with {found}; delete it and load again"
         )
-    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    # Reading the labels brings every page of a mapping into memory. That one is let go; the other is read as it is used.
+    labels, rows = (np.load(path, mmap_mode="r", allow_pickle=False) for _ in range(2))
+    return np.array(labels[:, 0]), np.asarray(rows)

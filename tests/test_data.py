@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -98,6 +99,21 @@ def test_the_cache_is_mapped_not_copied_and_cannot_be_changed(tmp_path, fake):
         train.images[0] = 0
     with pytest.raises(ValueError, match="read-only"):
         train.labels[0] = 0
+
+
+def in_memory(path: Path) -> int:
+    """kB of the file that this process has mapped and holds in memory."""
+    _, *mappings = Path("/proc/self/smaps").read_text().split(f"{path}\n")
+    return sum(int(re.search(r"^Rss: +(\d+) kB", mapping, re.MULTILINE)[1]) for mapping in mappings)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux tells what is in memory")
+def test_images_take_memory_only_once_they_are_used(tmp_path, fake):
+    (tmp_path / "cifar10.npy").write_bytes(fake_cifar.cache())
+    train = data.load("cifar10", tmp_path).train
+    assert in_memory(tmp_path / "cifar10.npy") == 0
+    train.images.sum()
+    assert in_memory(tmp_path / "cifar10.npy") > 2 * len(train)  # an image has 3 kB
 
 
 def test_root_is_the_argument_then_course_data_then_the_users_cache(tmp_path, monkeypatch):

@@ -31,20 +31,26 @@ from course_utils.training import Recipe, Trainer
 
 def run(cases: Sequence[str]) -> dict[str, Any]:
     """Measure the `cases` by name: rows of images per second, and what they were measured on."""
-    return {"rows": [CASES[case]() for case in cases], "hardware": hardware(this_machine()), "versions": versions()}
+    rows = [row for case in cases for row in CASES[case]()]
+    return {"rows": rows, "hardware": hardware(this_machine()), "versions": versions()}
 
 
-def row(case: str, ours: Callable[[], float], usual: Callable[[], float], repeats: int) -> dict[str, Any]:
-    """Medians of images per second over `repeats` turns of each way."""
-    turns = [(ours(), usual()) for _ in range(repeats)]
-    mine, theirs = (round(statistics.median(rates), 1) for rates in zip(*turns, strict=True))
-    return {"case": case, "ours": mine, "usual": theirs, "unit": "images/s", "ratio": round(mine / theirs, 2)}
+def row(case: str, ours: float, usual: float) -> dict[str, Any]:
+    """Two rates in images per second, and how many times the first is the second."""
+    ours, usual = round(ours, 1), round(usual, 1)
+    return {"case": case, "ours": ours, "usual": usual, "unit": "images/s", "ratio": round(ours / usual, 2)}
+
+
+def medians(ways: Sequence[Callable[[], float]], repeats: int) -> list[float]:
+    """The median rate of each way, over `repeats` turns in each of which every way is measured once."""
+    turns = [[way() for way in ways] for _ in range(repeats)]
+    return [statistics.median(rates) for rates in zip(*turns, strict=True)]
 
 
 Way = Callable[[Split, int, Machine], Callable[[], object]]  # a split and a batch size: what to time
 
 
-def input_pipeline(images: int = 10_000, batch_size: int = 128, repeats: int = 3) -> dict[str, Any]:
+def input_pipeline(images: int = 10_000, batch_size: int = 128, repeats: int = 3) -> list[dict[str, Any]]:
     """Flipped, cropped and normalised batches: `Batches` against torchvision's transforms in a DataLoader."""
     split, _ = draw(0, images, 10)
     machine = this_machine()
@@ -58,7 +64,9 @@ def input_pipeline(images: int = 10_000, batch_size: int = 128, repeats: int = 3
         for pixels, labels in loader:
             pixels.to(machine.device), labels.to(machine.device)
 
-    return row("input", per_second(lambda: [None for _ in batches.epoch(0)]), per_second(usual_epoch), repeats)
+    ways = [per_second(usual_epoch), per_second(lambda: [None for _ in batches.epoch(0)])]
+    usual, ours = medians(ways, repeats)
+    return [row("input", ours, usual)]
 
 
 class Pictures(torch.utils.data.Dataset):
@@ -88,17 +96,23 @@ def usual_loader(split: Split, batch_size: int, augmented: bool = True) -> torch
                                        num_workers=os.cpu_count() or 1, persistent_workers=True)
 
 
-def in_processes(case: str, batch_size: int, steps: int, repeats: int = 3) -> dict[str, Any]:
-    """So many steps of a case in `WAYS`, each measurement in a process of its own.
+def in_processes(case: str, batch_size: int, steps: int, repeats: int = 3) -> list[dict[str, Any]]:
+    """So many steps of a case in its `WAYS`: ours against the usual one, then each change against the way before it.
 
-    What `keep_freed_memory` asks of the allocator holds for a whole process, and memory that one way has kept would
-    help the other.
+    Each measurement has a process of its own: what `keep_freed_memory` asks of the allocator holds for a whole
+    process, and memory that one way has kept would help the others.
     """
     def per_second(way: str) -> Callable[[], float]:
         command = [sys.executable, "-m", "course_utils.bench", case, way, str(batch_size), str(steps)]
         return lambda: float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
-    return row(case, per_second("ours"), per_second("usual"), repeats)
+    ways = list(WAYS[case])
+    rates = medians([per_second(way) for way in ways], repeats)
+    whole = row(case, rates[-1], rates[0])
+    if len(ways) == 2:
+        return [whole]
+    changes = zip(ways[1:], rates[1:], rates, strict=False)
+    return [whole, *(row(f"{case}: {way}", after, before) for way, after, before in changes)]
 
 
 def images_per_second(case: str, way: str, batch_size: int, steps: int) -> float:
@@ -110,13 +124,10 @@ def images_per_second(case: str, way: str, batch_size: int, steps: int) -> float
 
 def our_training(split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
     """VGG with BN and dropout, as `fit` trains it; making the batches counts."""
-    return a_trainers_epoch(VGG(), Recipe("bench", 1, constant(0.01), batch_size), split, machine)
-
-
-def a_trainers_epoch(model: nn.Module, recipe: Recipe, split: Split, machine: Machine) -> Callable[[], object]:
     keep_freed_memory()
-    model = model.to(machine.device, memory_format=machine.memory_format)
-    trainer = Trainer(model, recipe, Batches(split, recipe.batch_size, machine, recipe.augmentation))
+    recipe = Recipe("bench", 1, constant(0.01), batch_size)
+    model = VGG().to(machine.device, memory_format=machine.memory_format)
+    trainer = Trainer(model, recipe, Batches(split, batch_size, machine, recipe.augmentation))
     return lambda: trainer.epoch(0)
 
 
@@ -144,19 +155,20 @@ def with_torch_dropout(model: nn.Module) -> nn.Module:
     return model
 
 
-def our_speedrun(split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
-    return a_trainers_epoch(SpeedNet(), speedrun("bench", 1, batch_size, 0.12), split, machine)
-
-
-def usual_speedrun(split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
-    """The same network and recipe in float32, eager, with images from a DataLoader."""
-    usual, recipe = Machine(machine.device, torch.float32), speedrun("bench", 1, batch_size, 0.12)
-    trainer = Trainer(SpeedNet().to(machine.device), recipe, Batches(split, batch_size, usual, recipe.augmentation))
-    loader = usual_loader(split, batch_size)
+def speedrun_with(changes: int, split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
+    """The speedrun's steps with the first so many changes of its `WAYS`; with none, float32 and a DataLoader."""
+    machine = machine if changes >= 3 else Machine(machine.device, torch.float32)
+    memory_format = torch.channels_last if changes >= 2 else torch.contiguous_format
+    if changes >= 4:
+        keep_freed_memory()
+    recipe = speedrun("bench", 1, batch_size, 0.12)
+    model = SpeedNet().to(machine.device, memory_format=memory_format)
+    trainer = Trainer(model, recipe, Batches(split, batch_size, machine, recipe.augmentation))
+    loader = trainer.batches if changes else usual_loader(split, batch_size)
 
     def an_epoch() -> None:
         for images, labels in loader:
-            trainer.step(images.to(machine.device), labels.to(machine.device))
+            trainer.step(images.to(machine.device, memory_format=memory_format), labels.to(machine.device))
 
     return an_epoch
 
@@ -179,12 +191,13 @@ def usual_inference(split: Split, batch_size: int, machine: Machine) -> Callable
     return an_epoch
 
 
-WAYS: dict[str, dict[str, Way]] = {
-    "train": {"ours": our_training, "usual": usual_training},
-    "speedrun": {"ours": our_speedrun, "usual": usual_speedrun},
-    "infer": {"ours": our_inference, "usual": usual_inference},
+CHANGES = ("usual", "batches at once", "channels last", "low precision", "memory kept")
+WAYS: dict[str, dict[str, Way]] = {  # from the usual way to ours
+    "train": {"usual": usual_training, "ours": our_training},
+    "speedrun": {change: partial(speedrun_with, number) for number, change in enumerate(CHANGES)},
+    "infer": {"usual": usual_inference, "ours": our_inference},
 }
-CASES: dict[str, Callable[[], dict[str, Any]]] = {
+CASES: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "input": input_pipeline, "train": partial(in_processes, "train", 128, 4),
     "speedrun": partial(in_processes, "speedrun", 500, 6), "infer": partial(in_processes, "infer", 500, 10),
 }

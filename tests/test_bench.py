@@ -1,6 +1,7 @@
 """The benchmark: what it reports, at sizes that say nothing of speed."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,26 +16,46 @@ KEYS = ["case", "ours", "usual", "unit", "ratio"]
 
 
 def test_ways_take_turns_and_medians_are_compared():
-    turns, rates = [], {"ours": iter([8.0, 100.0, 9.0]), "usual": iter([2.0, 3.0, 50.0])}
+    turns, rates = [], {"usual": iter([2.0, 3.0, 50.0]), "ours": iter([8.0, 100.0, 9.0])}
 
     def way(name: str):
         return lambda: (turns.append(name), next(rates[name]))[1]
 
-    row = bench.row("case", way("ours"), way("usual"), 3)
-    assert row == {"case": "case", "ours": 9.0, "usual": 3.0, "unit": "images/s", "ratio": 3.0}
-    assert turns == ["ours", "usual"] * 3
+    usual, ours = bench.medians([way("usual"), way("ours")], 3)
+    assert bench.row("case", ours, usual) == {
+        "case": "case", "ours": 9.0, "usual": 3.0, "unit": "images/s", "ratio": 3.0}
+    assert turns == ["usual", "ours"] * 3
 
 
 @pytest.mark.parametrize(("case", "measure"), [
     ("input", lambda: bench.input_pipeline(images=64, batch_size=16, repeats=1)),
     *((case, lambda case=case: bench.in_processes(case, batch_size=2, steps=1, repeats=1)) for case in bench.WAYS),
 ])
-def test_a_row_is_measured(case, measure):
-    row = measure()
-    assert list(row) == KEYS
-    assert row["case"] == case
-    assert row["ours"] > 0 < row["usual"]
-    assert row["ratio"] == pytest.approx(row["ours"] / row["usual"], abs=0.006)
+def test_rows_are_measured(case, measure):
+    rows = measure()
+    assert rows[0]["case"] == case
+    for row in rows:
+        assert list(row) == KEYS
+        assert row["ours"] > 0 < row["usual"]
+        assert row["ratio"] == pytest.approx(row["ours"] / row["usual"], abs=0.006)
+
+
+def test_each_change_is_compared_with_the_way_before_it(monkeypatch):
+    rates = {"usual": 100.0, "batches at once": 110.0, "channels last": 220.0, "low precision": 330.0,
+             "memory kept": 660.0}
+
+    def answer(command, **_):
+        return SimpleNamespace(stdout=str(rates[command[4]]))
+
+    monkeypatch.setattr(bench.subprocess, "run", answer)
+    rows = bench.in_processes("speedrun", batch_size=2, steps=1)
+    assert [(row["case"], row["ours"], row["usual"], row["ratio"]) for row in rows] == [
+        ("speedrun", 660.0, 100.0, 6.6),
+        ("speedrun: batches at once", 110.0, 100.0, 1.1),
+        ("speedrun: channels last", 220.0, 110.0, 2.0),
+        ("speedrun: low precision", 330.0, 220.0, 1.5),
+        ("speedrun: memory kept", 660.0, 330.0, 2.0),
+    ]
 
 
 def test_the_usual_network_is_the_same_but_for_its_dropout():
@@ -52,7 +73,7 @@ def test_the_usual_network_is_the_same_but_for_its_dropout():
 
 def test_the_command_prints_a_table_and_writes_json(tmp_path, capsys, monkeypatch):
     row = {"case": "input", "ours": 90.0, "usual": 9.0, "unit": "images/s", "ratio": 10.0}
-    monkeypatch.setattr(bench, "CASES", {"input": lambda: row, "train": lambda: row | {"case": "train"}})
+    monkeypatch.setattr(bench, "CASES", {"input": lambda: [row], "train": lambda: [row | {"case": "train"}]})
     assert main(["bench", "all", "--json", str(tmp_path / "bench.json")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == KEYS

@@ -108,8 +108,17 @@ def curves(runs: Sequence[Run], labels: Sequence[str] | None = None, title: str 
     last = max((len(run.curve) for run in runs), default=0)
     axes[1, 0].set(ylabel="loss (nats per image)", xlabel="epoch", xlim=(0, last + max(0.5, 0.03 * last)))
     axes[1, 0].xaxis.get_major_locator().set_params(integer=True)
-    picture.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
+    _legend_below(picture, handles)
     return picture
+
+
+def _legend_below(picture: Picture, handles: list[Line2D]) -> None:
+    """A legend under the axes in as many columns as fit into the picture, four at most."""
+    for columns in range(min(4, len(handles)), 0, -1):
+        legend = picture.legend(handles=handles, loc="outside lower center", ncols=columns)
+        if columns == 1 or legend.get_window_extent().width <= picture.bbox.width:
+            return
+        legend.remove()
 
 
 @styled

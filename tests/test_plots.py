@@ -100,6 +100,14 @@ def test_runs_differ_in_colour_and_marker():
     assert len({line.get_color() for line in lines}) == len({line.get_marker() for line in lines}) == 5
 
 
+@pytest.mark.parametrize("length", [3, 12, 20, 33])
+def test_a_legend_stays_in_the_picture(length):
+    picture = plots.curves([make_run() for _ in range(6)], [f"{number}".center(length, "m") for number in range(6)])
+    png(picture)
+    legend, whole = picture.legends[0].get_window_extent(), picture.bbox
+    assert whole.x0 <= legend.x0 < legend.x1 <= whole.x1 and legend.y0 >= whole.y0
+
+
 def test_confusion_shows_counts_and_accuracy_by_class():
     matrix = MATRIX.copy()
     matrix[3, 5], matrix[9] = 40, 0  # a frequent mistake; a class without images

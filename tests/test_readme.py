@@ -5,6 +5,9 @@ from pathlib import Path
 
 import readme
 
+from course_utils import ledger
+from course_utils.lessons import NOTEBOOKS
+
 ROOT = Path(readme.README).parent
 
 
@@ -12,6 +15,16 @@ def test_the_table_is_that_of_the_ledger():
     text = readme.README.read_text()
     assert text.count("| vgg-short") == 4
     assert readme.with_results(text) == text, "run `python tests/readme.py`"
+
+
+def test_what_it_promises_first_is_the_recorded_mean():
+    promise, _, _ = readme.README.read_text().partition("\n## ")
+    runs = ledger.by_recipe(ledger.load_results(NOTEBOOKS / "results").values())["speedrun-small-batches"]
+    numbers = {5: "five", 8: "eight"}
+    views, minutes = (sum(values) / len(runs) for values in zip(
+        *((run.result["accuracy_with_views"], run.seconds["training"] / 60) for run in runs), strict=True))
+    told = f"in {numbers[round(minutes)]} minutes, to {views:.2%} in the mean of {numbers[len(runs)]} recorded runs"
+    assert told in " ".join(promise.split())
 
 
 def test_the_ladder_is_that_of_lesson_0():

@@ -164,7 +164,7 @@ def _stand_in() -> Dataset:
 
 
 def _labels_and_rows(folder: Path, mirrors: list[str], patient: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The labels, and the rows of label and image, of the cache in `folder`, which is made first where there is none."""
+    """Labels, and rows of label and image, of the cache in `folder`, which is made first where there is none."""
     cache, part = folder / CACHE, folder / PART
     if cache.exists():
         return _open_cache(cache)
@@ -222,6 +222,6 @@ def _open_cache(path: Path) -> tuple[np.ndarray, np.ndarray]:
             f"{path} is damaged: expected {sources.BYTES:,} bytes with SHA-256 {sources.SHA256}, found "
             f"{path.stat().st_size:,} with {found}; delete it and load again"
         )
-    # Reading the labels brings every page of a mapping into memory. That one is let go; the other is read as it is used.
+    # Reading the labels brings every page of a mapping into memory. That one is let go; the other is read when used.
     labels, rows = (np.load(path, mmap_mode="r", allow_pickle=False) for _ in range(2))
     return np.array(labels[:, 0]), np.asarray(rows)

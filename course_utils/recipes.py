@@ -165,8 +165,8 @@ def speedrun(name: str, epochs: int, batch_size: int, rate: float) -> Recipe:
 def _speedruns() -> list[Entry]:
     """The speedrun as published and as it suits a processor, and the steps to it at half the width.
 
-    Small batches take more steps in an epoch. A GPU is idle in them; two cores are as fast as in large ones, and do nine
-    epochs in about eight minutes.
+    Small batches take more steps in an epoch. A GPU is idle in them; two cores are as fast as in large ones, and do
+    nine epochs in about eight minutes.
     """
     published, small = speedrun("speedrun", 8, 2000, 0.24), speedrun("speedrun-small-batches", 9, 500, 0.12)
     entries = [Entry(SpeedNet, replace(published, held_out=0), "94.01% (Jordan 2024)"),

@@ -156,7 +156,7 @@ def with_torch_dropout(model: nn.Module) -> nn.Module:
 
 
 def speedrun_with(changes: int, split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
-    """The speedrun's steps with the first so many changes of its `WAYS`; with none, float32 and a DataLoader."""
+    """The speedrun's steps with the first so many of CHANGES; with none, float32 and a DataLoader."""
     machine = machine if changes >= 3 else Machine(machine.device, torch.float32)
     memory_format = torch.channels_last if changes >= 2 else torch.contiguous_format
     if changes >= 4:

@@ -42,8 +42,8 @@ class Batches:
     and the epoch's number alone, and a last batch that is not full is dropped. Without, images come in order, all.
     Of each batch only `share` is handed out, with the draws that it has in the whole batch.
 
-    Yields images (B, 3, 32, 32), floating point, normalised with `mean` and `std` of the pixel values over 255 if the
-    split holds uint8 and as they are otherwise, and labels (B,) int64.
+    Yields images (B, 3, 32, 32), or of a smaller side, floating point, normalised with `mean` and `std` of the pixel
+    values over 255 if the split holds uint8 and as they are otherwise, and labels (B,) int64.
     """
 
     def __init__(
@@ -84,17 +84,23 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         return self.epoch(0)
 
-    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of epoch `number`, counted from 0."""
+    def epoch(self, number: int, side: int = SIZE) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of epoch `number`, counted from 0, of images shrunk to `side` pixels.
+
+        Raises ValueError unless that is at most 32, and at least 1 and the side of the cutout.
+        """
+        smallest = max(1, self.augmentation.cutout if self.augmentation else 0)
+        if not smallest <= side <= SIZE:
+            raise ValueError(f"pictures of {side} pixels from images of {SIZE}: choose {smallest} to {SIZE}")
         device = self.machine.device
         generator = torch.Generator(device).manual_seed((self.seed << 20) + number)
         order = torch.arange(len(self.labels), device=device)
         if self.augmentation:
             order = torch.randperm(len(order), generator=generator, device=device)
         for indices in order.split(self.batch_size)[: len(self)]:
-            yield self._images(indices, generator, number), self.labels[indices[self.share]]
+            yield self._images(indices, generator, number, side), self.labels[indices[self.share]]
 
-    def _images(self, indices: Tensor, generator: torch.Generator, epoch: int) -> Tensor:
+    def _images(self, indices: Tensor, generator: torch.Generator, epoch: int, side: int) -> Tensor:
         count, device = len(indices), indices.device
         rows = columns = torch.arange(SIZE, device=device).expand(count, SIZE)
         augmentation = self.augmentation or Augmentation()
@@ -109,10 +115,19 @@ class Batches:
         places = indices[self.share, None, None] * SIZE + rows[self.share, :, None]
         addresses = places * SIZE + columns[self.share, None, :]
         images = self.pixels.index_select(0, addresses.reshape(-1)).view(*addresses.shape, 3)
+        if side < SIZE:
+            images = shrunk(images.permute(0, 3, 1, 2), side).permute(0, 2, 3, 1)
         images = images.float() if self.scale is None else images * self.scale + self.shift
         if augmentation.cutout:
-            images *= ~square(count, augmentation.cutout, generator)[self.share, ..., None]
+            images *= ~square(count, augmentation.cutout, generator, side)[self.share, ..., None]
         return images.permute(0, 3, 1, 2)  # channels last in memory
+
+
+def shrunk(images: Tensor, side: int) -> Tensor:
+    """(B, C, H, W) images in `side` by `side` pixels, each pixel a weighted mean of the old ones around it."""
+    from torchvision.transforms.v2.functional import resize  # here, for its import takes longer than all of ours
+
+    return resize(images, [side, side])  # uint8 stays uint8: on a processor twenty times as fast as float32
 
 
 def shifted(axis: Tensor, border: int, generator: torch.Generator) -> Tensor:
@@ -127,9 +142,9 @@ def which_flip(count: int, how: str, generator: torch.Generator) -> Tensor:
     return draws < 0.5 if how == "random" else draws.argsort() < count // 2
 
 
-def square(count: int, side: int, generator: torch.Generator) -> Tensor:
-    """(count, 32, 32) True inside a square of `side` pixels, wholly within the image, at a random place per image."""
-    corner = torch.randint(0, SIZE - side + 1, (2, count, 1), generator=generator, device=generator.device)
-    axis = torch.arange(SIZE, device=generator.device)
+def square(count: int, side: int, generator: torch.Generator, size: int = SIZE) -> Tensor:
+    """(count, size, size) True inside a square of `side` pixels, wholly within the image, at a random place each."""
+    corner = torch.randint(0, size - side + 1, (2, count, 1), generator=generator, device=generator.device)
+    axis = torch.arange(size, device=generator.device)
     down, across = (axis >= corner) & (axis < corner + side)
     return down[:, :, None] & across[:, None, :]

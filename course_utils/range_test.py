@@ -23,7 +23,8 @@ def range_test(
 
     The loss is the batch's own, before the step at that rate, and not smoothed. The last pair is the one that ended
     the test where the loss was no longer finite or above four times the lowest. Everything but the schedule is the
-    recipe's; its momentum is that of the first epoch, and the images are taken as they are, whatever its colours.
+    recipe's; its momentum is that of the first epoch, and the images are whole and as they are, whatever its
+    sides and colours.
 
     A copy is trained: the model's weights, gradients, batch norm averages and mode and the state of the random
     generators are left as they were. Raises ValueError for rates that do not rise from above 0, fewer than 2 steps,

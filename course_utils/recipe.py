@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from course_utils import schedules
-from course_utils.batches import Augmentation
+from course_utils.batches import SIZE, Augmentation
 from course_utils.evaluation import VIEWS
 
 
@@ -17,9 +17,10 @@ class Recipe:
     slower, the linear head `head_boost` times; a whitening layer's bias learns for `whitening_epochs` only (None: all),
     its rate going through the whole schedule in that time; with `muon`, the momentum of that optimizer, it updates the
     filters of convolutions and SGD the rest; with `averaging`, an exponential average of the weights is scored, which
-    keeps that share of itself at every step; `flip`, `crop` and `cutout` are those of `Augmentation`; `views` names
-    test-time views (`evaluation.VIEWS`); `colour` is "rgb" or "yuv" (the preprocessing of 2015); `held_out` images of
-    train are kept for the curves (0: a final run on all of train); `precision` None leaves the choice to the machine.
+    keeps that share of itself at every step; `flip`, `crop` and `cutout` are those of `Augmentation`; `side`, a number
+    or (epoch, pixels) knots, is that of the pictures trained on, shrunk if below 32; `views` names test-time views
+    (`evaluation.VIEWS`); `colour` is "rgb" or "yuv" (the preprocessing of 2015); `held_out` images of train are kept
+    for the curves (0: a final run on all of train); `precision` None leaves the choice to the machine.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Recipe:
     flip: str | None = "random"
     crop: int = 0
     cutout: int = 0
+    side: int | schedules.Knots = SIZE
     views: str | None = None
     colour: str = "rgb"
     held_out: int = 5000
@@ -62,7 +64,10 @@ class Recipe:
             raise ValueError(f"muon's momentum {self.muon} is not in [0, 1)")
         schedules.check(self.schedule)
         schedules.check(self.momentum_knots)
+        schedules.check(_knots(self.side))
         Augmentation(self.flip, self.crop, self.cutout)
+        if not all(max(1, self.cutout) <= side <= SIZE for _, side in _knots(self.side)):
+            raise ValueError(f"pictures of side {self.side}: expected {max(1, self.cutout)} to {SIZE} pixels")
 
     @property
     def augmentation(self) -> Augmentation:
@@ -70,21 +75,30 @@ class Recipe:
 
     @property
     def momentum_knots(self) -> schedules.Knots:
-        return schedules.constant(self.momentum) if isinstance(self.momentum, (int, float)) else self.momentum
+        return _knots(self.momentum)
+
+    def side_in(self, epoch: int) -> int:
+        """Side of the pictures in epoch `epoch`, counted from 0: that of its middle, in whole pixels."""
+        return round(schedules.rate_at(_knots(self.side), epoch + 0.5))
 
     def stretched(self, epochs: int) -> "Recipe":
         """The same recipe in another number of epochs: every schedule keeps its shape, and the name tells."""
         if epochs == self.epochs:
             return self
         factor = epochs / self.epochs
-        momentum = self.momentum
-        if not isinstance(momentum, (int, float)):
-            momentum = schedules.stretched(momentum, factor)
+
+        def longer(value: float | schedules.Knots) -> float | schedules.Knots:
+            return value if isinstance(value, (int, float)) else schedules.stretched(value, factor)
+
         whitening = None if self.whitening_epochs is None else self.whitening_epochs * factor
-        return replace(self, name=f"{self.name}-{epochs}-epochs", epochs=epochs, momentum=momentum,
-                       whitening_epochs=whitening, schedule=schedules.stretched(self.schedule, factor))
+        return replace(self, name=f"{self.name}-{epochs}-epochs", epochs=epochs, schedule=longer(self.schedule),
+                       momentum=longer(self.momentum), side=longer(self.side), whitening_epochs=whitening)
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON keeps them: tuples are lists."""
         return {name: [list(knot) for knot in value] if isinstance(value, tuple) else value
                 for name, value in asdict(self).items()}
+
+
+def _knots(value: float | schedules.Knots) -> schedules.Knots:
+    return schedules.constant(value) if isinstance(value, (int, float)) else value

@@ -34,7 +34,8 @@ def html(run: Run, images: np.ndarray | None = None) -> str:
     Raises ValueError where there are more or fewer images than were scored.
     """
     name, data = run.recipe["name"], run.data["name"]
-    knots = [f"{rate:g} (epoch {epoch:g})" for epoch, rate in run.recipe["schedule"]]
+    knots = {name: [f"{value:g} (epoch {epoch:g})" for epoch, value in run.recipe[name]]
+             for name in ("schedule", "momentum", "side") if isinstance(run.recipe.get(name), list)}
     refresh = "" if run.finished else f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">'
     banner = '<p class="synthetic">SYNTHETIC data: these numbers say nothing about CIFAR-10.</p>'
     return f"""<!DOCTYPE html>
@@ -59,7 +60,7 @@ def html(run: Run, images: np.ndarray | None = None) -> str:
 {_result(run, images)}
 <h2>The run</h2>
 <div class="grid">
-{_facts("Recipe", run.recipe | {"schedule": knots})}
+{_facts("Recipe", run.recipe | knots)}
 {_facts("Data", run.data)}
 {_facts("Machine", run.hardware | run.versions | {"started": run.started})}
 </div>

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from course_utils import data, report
-from course_utils.batches import Batches
+from course_utils.batches import SIZE, Batches
 from course_utils.distributed import processes
 from course_utils.ledger import Run
 from course_utils.machine import keep_freed_memory, this_machine
@@ -59,7 +59,10 @@ def whiten(model: nn.Module, train: data.Split) -> None:
 
 
 def seconds_per_epoch(entry: Entry) -> float:
-    """How long an epoch of an entry's training takes here, from its second and third step."""
+    """How long an epoch of an entry's training takes here on average, from its second and third step.
+
+    The steps take whole pictures; smaller ones are taken to cost as much less as they have fewer pixels.
+    """
     machine, recipe = this_machine(precision=entry.recipe.precision), entry.recipe
     pixels = np.random.default_rng(0).integers(0, 256, (recipe.batch_size, 3, 32, 32), dtype=np.uint8)
     split = data.Split(pixels, np.arange(recipe.batch_size) % 10)
@@ -75,14 +78,15 @@ def seconds_per_epoch(entry: Entry) -> float:
     step()
     start = time.perf_counter()
     step(), step()
-    return (time.perf_counter() - start) / 2 * ((TRAIN_IMAGES - recipe.held_out) / recipe.batch_size)
+    whole = (time.perf_counter() - start) / 2 * ((TRAIN_IMAGES - recipe.held_out) / recipe.batch_size)
+    return whole * sum(recipe.side_in(epoch) ** 2 for epoch in range(recipe.epochs)) / (recipe.epochs * SIZE**2)
 
 
 def estimates() -> Iterator[tuple[str, Entry, float]]:
     """Name, entry and estimated minutes on this machine of every recipe, as they are measured; each network once."""
-    measured: dict[tuple[str, int], float] = {}
+    measured: dict[tuple, float] = {}
     for name, entry in RECIPES.items():
-        what = (repr(entry.build), entry.recipe.batch_size)
+        what = (repr(entry.build), entry.recipe.batch_size, entry.recipe.side)
         if what not in measured:
             measured[what] = seconds_per_epoch(entry)
         yield name, entry, measured[what] * entry.recipe.epochs / 60

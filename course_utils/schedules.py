@@ -26,7 +26,7 @@ def check(knots: Knots) -> None:
     """Raises ValueError unless `knots` are a schedule."""
     epochs, rates = [knot[0] for knot in knots], [knot[1] for knot in knots]
     if not knots or epochs != sorted(epochs) or not all(math.isfinite(rate) and rate >= 0 for rate in rates):
-        raise ValueError(f"schedule {knots}: expected (epoch, learning rate) knots in order of epoch, no rate below 0")
+        raise ValueError(f"schedule {knots}: expected (epoch, value) knots in order of epoch, no value below 0")
 
 
 def constant(rate: float) -> Knots:

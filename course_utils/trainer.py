@@ -60,7 +60,7 @@ class Trainer:
         self.model.train()
         start, steps = time.perf_counter(), len(self.batches)
         loss_sum, right = torch.zeros((), device=self.machine.device), torch.zeros((), device=self.machine.device)
-        for step, (images, labels) in enumerate(self.batches.epoch(number)):
+        for step, (images, labels) in enumerate(self.batches.epoch(number, self.recipe.side_in(number))):
             rate = self._set_rates(number + step / steps)
             loss, correct = self.step(images, labels)
             loss_sum += loss

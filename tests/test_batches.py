@@ -99,6 +99,44 @@ def test_cutout_zeroes_one_square_of_normalised_pixels_inside_the_image():
     assert len({tuple(h.flatten().nonzero()[0].tolist()) for h in holes}) > 60
 
 
+def test_a_smaller_picture_is_torchvisions_resize_of_the_whole_augmented_one():
+    everything = Batches(SPLIT, 32, CPU, Augmentation("random", 4), mean=(0, 0, 0), std=(1, 1, 1))
+    whole, small = (torch.cat([images for images, _ in everything.epoch(3, side)]) for side in (32, 20))
+    assert small.is_contiguous(memory_format=torch.channels_last)
+    theirs = v2.functional.resize((255 * whole).round().byte(), [20, 20], antialias=True)
+    assert torch.equal((255 * small).round().byte(), theirs)
+
+
+def test_images_in_floating_point_are_shrunk_too():
+    prepared = Split((SPLIT.images / 64 - 1).astype(np.float16), SPLIT.labels)
+    images, _ = next(Batches(prepared, 96, CPU).epoch(0, 16))
+    assert images.dtype == torch.float32
+    # Halving is a tent over four pixels a side: (1, 3, 3, 1) / 8, away from the edges.
+    tent = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+    planes = torch.tensor(prepared.images).float().flatten(0, 1)[:, None]
+    by_hand = F.conv2d(planes, tent.outer(tent)[None, None], stride=2, padding=1).view(96, 3, 16, 16)
+    torch.testing.assert_close(images[:, :, 1:-1, 1:-1], by_hand[:, :, 1:-1, 1:-1], rtol=0, atol=2e-3)
+
+
+def test_cutout_is_as_large_in_a_smaller_picture():
+    white = Split(np.full((96, 3, 32, 32), 255, np.uint8), np.zeros(96, np.int64))
+    images, _ = next(Batches(white, 96, CPU, Augmentation(cutout=8)).epoch(0, 20))
+    assert images.shape == (96, 3, 20, 20)
+    assert ((images == 0).all(1).sum((1, 2)) == 64).all()
+
+
+@pytest.mark.parametrize(("side", "cutout", "smallest"), [(0, 0, 1), (33, 0, 1), (7, 8, 8)])
+def test_a_picture_larger_than_the_image_or_too_small_is_refused(side, cutout, smallest):
+    with pytest.raises(ValueError, match=f"pictures of {side} pixels from images of 32: choose {smallest} to 32"):
+        next(Batches(SPLIT, 32, CPU, Augmentation(cutout=cutout)).epoch(0, side))
+
+
+def test_a_share_of_small_pictures_is_part_of_the_whole_batch():
+    both = [Batches(SPLIT, 32, CPU, Augmentation("random", 4, 8), share=share) for share in (slice(None), slice(8, 16))]
+    whole, part = (next(batches.epoch(1, 20))[0] for batches in both)
+    assert torch.equal(part, whole[8:16])
+
+
 def test_cutout_is_uniform_over_its_places():
     corners = square(20_000, 8, torch.Generator().manual_seed(0)).flatten(1).int().argmax(1)
     for position in (corners // 32, corners % 32):

@@ -116,6 +116,19 @@ def test_the_schedule_is_applied_at_every_step(schedule, monkeypatch):
     assert [row["rate"] for row in run.curve] == rates[4::5]
 
 
+def test_pictures_grow_by_the_recipe_and_what_is_scored_is_whole():
+    """Also where the recipe was stretched. The tiny network ends in an average over all places, so any side will do."""
+    sides = {"training": [], "scoring": []}
+    net = tiny_net()
+    net.register_forward_pre_hook(
+        lambda model, inputs: sides["training" if model.training else "scoring"].append(inputs[0].shape[2]))
+    recipe = tiny_recipe(4, side=((0.0, 20), (2.0, 20), (2.0, 32))).stretched(6)
+    assert recipe.side == ((0.0, 20), (3.0, 20), (3.0, 32))
+    fit(net, recipe, random_dataset(240))
+    assert sides["training"] == [20] * 15 + [32] * 15
+    assert set(sides["scoring"]) == {32}
+
+
 def test_same_seed_same_curve_and_same_weights():
     nets, runs = [tiny_net(), tiny_net()], []
     for net in nets:
@@ -284,8 +297,10 @@ def test_2015s_colours_are_prepared_with_the_statistics_of_what_is_trained_on():
 @pytest.mark.parametrize(("changes", "message"), [
     ({"epochs": 0}, "0 epochs"), ({"colour": "grey"}, "'grey'"), ({"label_smoothing": 1.0}, "smoothing 1.0"),
     ({"schedule": ()}, "schedule"), ({"schedule": ((3, 0.1), (1, 0.2))}, "in order of epoch"),
-    ({"schedule": ((0, math.nan),)}, "schedule"), ({"schedule": ((0, -1.0),)}, "no rate below 0"),
+    ({"schedule": ((0, math.nan),)}, "schedule"), ({"schedule": ((0, -1.0),)}, "no value below 0"),
     ({"flip": "twice"}, "'twice'"), ({"crop": 99}, "crop of 99"), ({"held_out": -1}, "-1 images held out"),
+    ({"side": 33}, "side 33: expected 1 to 32 pixels"), ({"side": 7, "cutout": 8}, "side 7: expected 8 to 32 pixels"),
+    ({"side": ((0.0, 28), (3.0, 0))}, "expected 1 to 32"), ({"side": ((3.0, 28), (0.0, 32))}, "in order of epoch"),
 ])
 def test_a_recipe_that_makes_no_sense_is_refused_in_one_line(changes, message):
     with pytest.raises(ValueError, match=message) as refusal:

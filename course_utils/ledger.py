@@ -6,12 +6,14 @@ Schema ``course-run/1``; the fields are those of `Run`. Accuracies are fractions
 import json
 import math
 import statistics
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from course_utils.files import write_atomically
+from course_utils.schedules import rate_at
 
 SCHEMA = "course-run/1"
 # 97.5% quantiles of Student's t for 1, 2, ... degrees of freedom.
@@ -144,8 +146,14 @@ def scored(runs: Sequence[Run], measure: str = "accuracy") -> tuple[float, float
 
 
 def epoch_seconds(runs: Sequence[Run]) -> float:
-    """Median seconds of training per epoch."""
-    return statistics.median(row["seconds"] for run in runs for row in run.curve)
+    """Seconds of training per epoch: the median of those on pictures of one size, and the mean over these medians."""
+    by_side = defaultdict(list)
+    for run in runs:
+        side = run.recipe.get("side", 32)  # older records say nothing
+        for row in run.curve:
+            by_side[side if isinstance(side, int) else rate_at(side, row["epoch"] - 0.5)].append(row["seconds"])
+    groups = by_side.values()
+    return sum(len(seconds) * statistics.median(seconds) for seconds in groups) / sum(map(len, groups))
 
 
 def results_table(runs: Iterable[Run]) -> str:

@@ -16,6 +16,7 @@ from course_utils.ledger import (
     Run,
     accuracy_interval,
     by_recipe,
+    epoch_seconds,
     load_results,
     mean_interval,
     results_table,
@@ -135,3 +136,15 @@ def test_writing_replaces_a_file_whole(tmp_path):
         write_atomically(path, "text")
     assert path.read_bytes() == b"new"
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_seconds_of_an_epoch_are_the_medians_of_each_size_of_picture():
+    """A disturbed epoch counts as the others do, and small pictures don't stand in for whole ones."""
+    run = make_run()
+    seconds = [40, 41, 90, 40, 40, 60, 61]
+    run.curve = [run.curve[0] | {"epoch": at + 1, "seconds": value} for at, value in enumerate(seconds)]
+    assert epoch_seconds([run]) == 41
+    run.recipe["side"] = [[0.0, 28], [5.0, 28], [5.0, 32]]
+    assert epoch_seconds([run]) == pytest.approx((5 * 40 + 2 * 60.5) / 7)
+    run.recipe["side"] = 28
+    assert epoch_seconds([run, run]) == 41

@@ -1,6 +1,7 @@
 """The speedrun: its network written out a second time, Muon against the SVD, flips and views by hand."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from course_utils.models import SpeedNet
 from course_utils.muon import COEFFICIENTS, Muon, orthogonalise
 from course_utils.recipe import Recipe
 from course_utils.recipes import RECIPES
+from course_utils.schedules import triangle
 from course_utils.trainer import Trainer
 
 
@@ -178,6 +180,27 @@ def test_rates_fall_to_zero_and_the_whitening_bias_stops_after_three_epochs():
 
 def test_half_the_epochs_train_the_whitening_bias_half_as_long():
     assert RECIPES["speedrun"].recipe.stretched(4).whitening_epochs == 1.5
+
+
+def test_the_progressive_recipe_is_the_one_of_small_batches_on_growing_pictures():
+    small, progressive = (RECIPES[f"speedrun-{name}"].recipe for name in ("small-batches", "progressive"))
+    assert progressive == replace(small.stretched(10), name=progressive.name, side=progressive.side,
+                                  whitening_epochs=3.75, schedule=triangle(0.12, 0, 10))
+    whole = {epochs: [progressive.stretched(epochs).side_in(epoch) for epoch in range(epochs)].count(32)
+             for epochs in (1, 2, 3, 5, 7, 20)}
+    assert [progressive.side_in(epoch) for epoch in range(10)] == [28] * 7 + [32] * 3
+    assert whole == {1: 0, 2: 1, 3: 1, 5: 2, 7: 2, 20: 6}
+
+
+@torch.no_grad()
+def test_the_network_takes_pictures_of_28_pixels():
+    """Sides of 27, 13, 6 and 3: the last pool finds 3x3, as it does for 32."""
+    shapes = []
+    net = SpeedNet(8).eval()
+    net.group3.register_forward_hook(lambda module, inputs, output: shapes.append(output.shape[2:]))
+    for side in (28, 32):
+        assert net(torch.zeros(1, 3, side, side)).shape == (1, 10)
+    assert shapes == [(3, 3)] * 2
 
 
 def test_without_muon_only_the_boosts_differ():

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from course_utils.files import write_atomically
-from course_utils.schedules import rate_at
+from course_utils.schedules import as_knots, rate_at
 
 SCHEMA = "course-run/1"
 # 97.5% quantiles of Student's t for 1, 2, ... degrees of freedom.
@@ -149,9 +149,9 @@ def epoch_seconds(runs: Sequence[Run]) -> float:
     """Seconds of training per epoch: the median of those on pictures of one size, and the mean over these medians."""
     by_side = defaultdict(list)
     for run in runs:
-        side = run.recipe.get("side", 32)  # older records say nothing
+        sides = as_knots(run.recipe.get("side", 32))  # older records say nothing
         for row in run.curve:
-            by_side[side if isinstance(side, int) else rate_at(side, row["epoch"] - 0.5)].append(row["seconds"])
+            by_side[rate_at(sides, row["epoch"] - 0.5)].append(row["seconds"])
     groups = by_side.values()
     return sum(len(seconds) * statistics.median(seconds) for seconds in groups) / sum(map(len, groups))
 

@@ -64,9 +64,10 @@ class Recipe:
             raise ValueError(f"muon's momentum {self.muon} is not in [0, 1)")
         schedules.check(self.schedule)
         schedules.check(self.momentum_knots)
-        schedules.check(_knots(self.side))
+        sides = schedules.as_knots(self.side)
+        schedules.check(sides)
         Augmentation(self.flip, self.crop, self.cutout)
-        if not all(max(1, self.cutout) <= side <= SIZE for _, side in _knots(self.side)):
+        if not all(max(1, self.cutout) <= side <= SIZE for _, side in sides):
             raise ValueError(f"pictures of side {self.side}: expected {max(1, self.cutout)} to {SIZE} pixels")
 
     @property
@@ -75,11 +76,11 @@ class Recipe:
 
     @property
     def momentum_knots(self) -> schedules.Knots:
-        return _knots(self.momentum)
+        return schedules.as_knots(self.momentum)
 
     def side_in(self, epoch: int) -> int:
         """Side of the pictures in epoch `epoch`, counted from 0: that of its middle, in whole pixels."""
-        return round(schedules.rate_at(_knots(self.side), epoch + 0.5))
+        return round(schedules.rate_at(schedules.as_knots(self.side), epoch + 0.5))
 
     def stretched(self, epochs: int) -> "Recipe":
         """The same recipe in another number of epochs: every schedule keeps its shape, and the name tells."""
@@ -98,7 +99,3 @@ class Recipe:
         """The fields as JSON keeps them: tuples are lists."""
         return {name: [list(knot) for knot in value] if isinstance(value, tuple) else value
                 for name, value in asdict(self).items()}
-
-
-def _knots(value: float | schedules.Knots) -> schedules.Knots:
-    return schedules.constant(value) if isinstance(value, (int, float)) else value

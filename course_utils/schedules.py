@@ -33,6 +33,11 @@ def constant(rate: float) -> Knots:
     return ((0.0, rate),)
 
 
+def as_knots(value: float | Knots) -> Knots:
+    """A number as the schedule that never changes; a schedule as it is."""
+    return constant(value) if isinstance(value, (int, float)) else value
+
+
 def step_drops(rate: float, factor: float, every: int, epochs: int) -> Knots:
     """Multiply the rate by `factor` each `every` epochs (2015: rate 1, factor 1/2, every 25 of 300 epochs)."""
     knots = [(0.0, rate)]

@@ -139,7 +139,7 @@ def test_writing_replaces_a_file_whole(tmp_path):
 
 
 def test_seconds_of_an_epoch_are_the_medians_of_each_size_of_picture():
-    """A disturbed epoch counts as the others do, and small pictures don't stand in for whole ones."""
+    """One disturbed epoch changes little, and small pictures don't stand in for whole ones."""
     run = make_run()
     seconds = [40, 41, 90, 40, 40, 60, 61]
     run.curve = [run.curve[0] | {"epoch": at + 1, "seconds": value} for at, value in enumerate(seconds)]

@@ -54,6 +54,11 @@ class Evaluation:
         return self.logits.argmax(1)
 
     @property
+    def digits(self) -> str:
+        """The predicted class of every image, a digit each: what the record keeps."""
+        return "".join(map(str, self.predictions.tolist()))
+
+    @property
     def accuracy(self) -> float:
         return (self.predictions == self.labels).double().mean().item()
 
@@ -74,7 +79,7 @@ class Evaluation:
     def result(self, on: str) -> dict[str, Any]:
         """What the record keeps."""
         return {"on": on, "loss": self.loss, "accuracy": self.accuracy, "accuracy_with_views": None,
-                "confusion": self.confusion.tolist(), "mistakes": self.mistakes()}
+                "confusion": self.confusion.tolist(), "mistakes": self.mistakes(), "predictions": self.digits}
 
 
 @torch.inference_mode()

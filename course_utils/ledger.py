@@ -48,7 +48,8 @@ class Run:
               alone), wall_seconds (with the evaluation)
     result    at the end: on ("test" or "held_out"), loss, accuracy, accuracy_with_views (None without test-time
               views), confusion (rows true, columns predicted), mistakes (the most confident ones: index, label,
-              predicted, confidence)
+              predicted, confidence), predictions and predictions_with_views (the predicted class of every image, a
+              digit each; older records have none)
     seconds   training and wall, summed over the epochs; wall includes the scoring at the end
     """
 

@@ -48,10 +48,15 @@ def this_machine(device: str | None = None, precision: str | None = None) -> Mac
 
 
 def fastest_precision(device: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware multiplies it, else float16 on a GPU and float32 on a processor."""
+    """bfloat16 where the hardware multiplies it faster, else float16 on a GPU and float32 on a processor.
+
+    AMX multiplies bfloat16 many times faster than float32. Of the processors that have AVX512-BF16 alone, AMD's
+    multiply it twice as fast; Intel's start half as many of its instructions and gain nothing.
+    """
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float16
-    return torch.bfloat16 if processor_flags() & {"amx_bf16", "avx512_bf16"} else torch.float32
+    twice = "avx512_bf16" in processor_flags() and _processor_field("vendor_id") == "AuthenticAMD"
+    return torch.bfloat16 if twice or "amx_bf16" in processor_flags() else torch.float32
 
 
 @cache

@@ -14,13 +14,14 @@ class Recipe:
 
     `schedule` holds (epoch, learning rate) knots; `momentum` is a number or such knots; `dampening` scales the
     gradient's share in the momentum buffer by 1 - dampening; biases learn `bias_boost` times faster and decay as much
-    slower, the linear head `head_boost` times; a whitening layer's bias learns for `whitening_epochs` only (None: all),
-    its rate going through the whole schedule in that time; with `muon`, the momentum of that optimizer, it updates the
-    filters of convolutions and SGD the rest; with `averaging`, an exponential average of the weights is scored, which
-    keeps that share of itself at every step; `flip`, `crop` and `cutout` are those of `Augmentation`; `side`, a number
-    or (epoch, pixels) knots, is that of the pictures trained on, shrunk if below 32; `views` names test-time views
-    (`evaluation.VIEWS`); `colour` is "rgb" or "yuv" (the preprocessing of 2015); `held_out` images of train are kept
-    for the curves (0: a final run on all of train); `precision` None leaves the choice to the machine.
+    slower, the linear head `head_boost` times; a whitening layer's bias learns `whitening_boost` times faster, and for
+    `whitening_epochs` only (None: all), its rate going through the whole schedule in that time; with `muon`, the
+    momentum of that optimizer, it updates the filters of convolutions and SGD the rest; with `averaging`, an
+    exponential average of the weights is scored, which keeps that share of itself at every step; `flip`, `crop` and
+    `cutout` are those of `Augmentation`; `side`, a number or (epoch, pixels) knots, is that of the pictures trained
+    on, shrunk if below 32; `views` names test-time views (`evaluation.VIEWS`); `colour` is "rgb" or "yuv" (the
+    preprocessing of 2015); `held_out` images of train are kept for the curves (0: a final run on all of train);
+    `precision` None leaves the choice to the machine.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Recipe:
     weight_decay: float = 5e-4
     bias_boost: float = 1.0
     head_boost: float = 1.0
+    whitening_boost: float = 1.0
     whitening_epochs: float | None = None
     muon: float | None = None
     averaging: float = 0.0

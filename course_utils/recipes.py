@@ -139,25 +139,28 @@ STEPS: tuple[tuple[str, dict, dict], ...] = (
 )
 
 
-def _sgd(name: str, epochs: int) -> Recipe:
+def _sgd(name: str, epochs: int, width: int) -> Recipe:
     """Jordan's SGD: rate and decay are his per 1,024 examples of a summed loss, here of its mean.
 
-    His head starts 1/9 as large as default and multiplies by 1/9; ours starts at standard deviation 1, divided by its
-    width of 256: to move the logits as fast, it learns (256/9)**2 times faster.
+    His logits are multiplied by 1/9; those of `SpeedNet(width)` are divided by the 4 * width channels of its head. To
+    move the logits as fast, the head learns (4 * width / 9)**2 times faster.
     """
     schedule = triangle(1.5, 0.23 * epochs, epochs, start=0.3, end=0.105)
     return Recipe(name, epochs, schedule, 1024, momentum=0.85, nesterov=True, weight_decay=0.00133,
-                  head_boost=(256 / 9) ** 2, label_smoothing=0.2, crop=2, views="mirror-shift")
+                  head_boost=(4 * width / 9) ** 2, label_smoothing=0.2, crop=2, views="mirror-shift")
 
 
-def speedrun(name: str, epochs: int, batch_size: int, rate: float) -> Recipe:
+def speedrun(name: str, epochs: int, batch_size: int, rate: float, width: int = 64) -> Recipe:
     """Jordan's Muon: filters at `rate`; biases and head keep his proportion to it, 0.053 and 0.67 to 0.24.
 
-    His rates for what SGD updates are those of a summed loss; rate times decay is 2e-6 per example there.
+    His rates for what SGD updates are those of a summed loss; rate times decay is 2e-6 per example there. His 0.67 is
+    for logits that are divided by 256; a head of 4 * width channels, which divides by fewer, learns slower by the
+    square of that, so that the logits move as fast.
     """
     per_example = batch_size / 0.24
+    biases, head = 0.053 * per_example, 0.67 * per_example * (width / 64) ** 2
     return Recipe(name, epochs, triangle(rate, 0, epochs), batch_size, momentum=0.85, nesterov=True, muon=0.6,
-                  weight_decay=2e-6 * per_example, bias_boost=0.053 * per_example, head_boost=0.67 * per_example,
+                  weight_decay=2e-6 * per_example, bias_boost=biases, head_boost=head, whitening_boost=biases,
                   whitening_epochs=3 / 8 * epochs, label_smoothing=0.2, flip="alternating", crop=2,
                   views="mirror-shift")
 
@@ -175,15 +178,14 @@ def _speedruns() -> list[Entry]:
     """
     published, small = speedrun("speedrun", 8, 2000, 0.24), speedrun("speedrun-small-batches", 9, 500, 0.12)
     progressive = replace(speedrun("speedrun-progressive", 10, 500, 0.12), side=growing(10))
-    entries = [Entry(SpeedNet, replace(published, held_out=0), "94.01% (Jordan 2024)"),
+    entries = [Entry(partial(SpeedNet, zero_bias=False), replace(published, held_out=0), "94.01% (Jordan 2024)"),
                *(Entry(SpeedNet, replace(recipe, held_out=0)) for recipe in (small, progressive))]
     network, change = {}, {}
     for rung, (name, gained, changed) in enumerate(STEPS):
         network, change = network | gained, change | changed
-        entries.append(Entry(partial(SpeedNet, 32, **network), replace(_sgd(f"step-{rung}-{name}", 4), **change)))
-    muon = replace(published.stretched(4), name="step-5-muon")
-    return [*entries, Entry(partial(SpeedNet, 32), muon),
-            Entry(partial(SpeedNet, 32), replace(small.stretched(4), name="step-6-small-batches"))]
+        entries.append(Entry(partial(SpeedNet, 32, **network), replace(_sgd(f"step-{rung}-{name}", 4, 32), **change)))
+    return [*entries, Entry(partial(SpeedNet, 32), speedrun("step-5-muon", 4, 2000, 0.24, 32)),
+            Entry(partial(SpeedNet, 32), speedrun("step-6-small-batches", 4, 500, 0.12, 32))]
 
 
 RECIPES: dict[str, Entry] = {

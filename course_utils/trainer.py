@@ -130,10 +130,11 @@ def _optimizers(model: nn.Module, recipe: Recipe) -> tuple[torch.optim.SGD, Muon
 def _groups(trained: dict[str, nn.Parameter], recipe: Recipe) -> list[dict[str, Any]]:
     """What SGD updates, with how much faster each group learns (and as much slower decays), and for how long."""
     def kind(name: str) -> tuple[float, float | None]:
-        boost = recipe.bias_boost if name.endswith("bias") else 1.0
+        if name == "whiten.bias":
+            return recipe.whitening_boost, recipe.whitening_epochs
         if name.startswith("head"):
-            boost = recipe.head_boost
-        return boost, recipe.whitening_epochs if name == "whiten.bias" else None
+            return recipe.head_boost, None
+        return recipe.bias_boost if name.endswith("bias") else 1.0, None
 
     groups: dict[tuple[float, float | None], list[nn.Parameter]] = {}
     for name, parameter in trained.items():

@@ -84,7 +84,8 @@ def fit(
         check_finite(scores.loss, len(train) * recipe.epochs, recipe.epochs, run.curve[-1]["rate"])
         run.result = scores.result("test")
     if recipe.views and (scored := test_set or held_out):
-        run.result["accuracy_with_views"] = evaluate(model, scored, VIEWS[recipe.views]).accuracy
+        averaged = evaluate(model, scored, VIEWS[recipe.views])
+        run.result |= {"accuracy_with_views": averaged.accuracy, "predictions_with_views": averaged.digits}
     run.seconds["wall"] += time.perf_counter() - start
     run.finished = True
     if folder is not None and together.rank == 0:

@@ -13,15 +13,20 @@ from course_utils.machine import Machine, this_machine
 
 @pytest.fixture
 def flags(monkeypatch):
-    return lambda *names: monkeypatch.setattr(machine, "processor_flags", lambda: frozenset(names))
+    def pretend(*names: str, vendor: str = "AuthenticAMD") -> None:
+        monkeypatch.setattr(machine, "processor_flags", lambda: frozenset(names))
+        monkeypatch.setattr(machine, "_processor_field", {"vendor_id": vendor}.get)
+
+    return pretend
 
 
-@pytest.mark.parametrize(("names", "precision"), [
-    (("avx2", "avx512f"), torch.float32), (("avx512f", "amx_bf16"), torch.bfloat16),
-    (("avx512f", "avx512_bf16"), torch.bfloat16), ((), torch.float32),
+@pytest.mark.parametrize(("names", "vendor", "precision"), [
+    (("avx2", "avx512f"), "AuthenticAMD", torch.float32), (("amx_bf16",), "GenuineIntel", torch.bfloat16),
+    (("avx512f", "avx512_bf16"), "AuthenticAMD", torch.bfloat16),
+    (("avx512f", "avx512_bf16"), "GenuineIntel", torch.float32), ((), "", torch.float32),
 ])
-def test_bfloat16_is_for_processors_that_multiply_it(flags, names, precision):
-    flags(*names)
+def test_bfloat16_is_for_processors_that_multiply_it_faster(flags, names, vendor, precision):
+    flags(*names, vendor=vendor)
     found = this_machine("cpu")
     assert found.precision == precision
     assert (found.memory_format == torch.channels_last) == (precision == torch.bfloat16)

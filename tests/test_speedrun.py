@@ -213,15 +213,57 @@ def test_without_muon_only_the_boosts_differ():
     assert all(group["lr"] * group["weight_decay"] == pytest.approx(0.1 * 5e-4) for group in sgd.param_groups)
 
 
-def test_a_step_of_the_sgd_head_moves_logits_as_jordans_does():
-    """His head: default start, logits times 1/9. Ours: standard deviation 1, over the width; the boost makes up."""
+def moved_logits(head: nn.Module, features: torch.Tensor, gradient: torch.Tensor, rate: float) -> torch.Tensor:
+    """How far a step of plain SGD at `rate` moves the logits of a head that is linear."""
+    before = head(features)
+    filters, = torch.autograd.grad(before, head.parameters(), gradient)
+    with torch.no_grad():
+        next(head.parameters()).sub_(filters, alpha=rate)
+        return head(features) - before
+
+
+def head_and_features(name: str) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
+    """The head of a recipe's network from its linear layer on, features for it, and a gradient of the logits."""
     generator = torch.Generator().manual_seed(4)
-    features, rate = torch.randn(5, 256, generator=generator), 1.5
-    gradient = torch.randn(5, 10, generator=generator)
-    boost = RECIPES["step-0-sgd"].recipe.head_boost
-    his = features @ (rate / 9 * features.T @ gradient) / 9
-    ours = features @ (rate * boost / 256 * features.T @ gradient) / 256
-    torch.testing.assert_close(ours, his)
+    head = RECIPES[name].build().head[2:]
+    return head, torch.randn(5, head[0].in_features, generator=generator), torch.randn(5, 10, generator=generator)
+
+
+def test_a_step_of_the_sgd_head_moves_logits_as_jordans_does():
+    """His head: default start, logits times 1/9. Ours: standard deviation 1, over its channels; the boost makes up."""
+    head, features, gradient = head_and_features("step-0-sgd")
+    his = features @ (1.5 / 9 * features.T @ gradient) / 9
+    ours = moved_logits(head, features, gradient, 1.5 * RECIPES["step-0-sgd"].recipe.head_boost)
+    torch.testing.assert_close(ours, -his, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["speedrun", "step-5-muon", "step-6-small-batches"])
+def test_a_step_of_the_muon_head_moves_logits_as_one_divided_by_256_does_whatever_the_width(name):
+    """Jordan's 0.67 is of a loss summed over the batch, at filters' rate 0.24, for logits divided by 256."""
+    head, features, gradient = head_and_features(name)
+    recipe = RECIPES[name].recipe
+    peak = recipe.schedule[1][1]
+    rate = 0.67 * recipe.batch_size * peak / 0.24
+    expected = -features @ (rate * features.T @ gradient) / 256**2
+    ours = moved_logits(head, features, gradient, peak * recipe.head_boost)
+    torch.testing.assert_close(ours, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_the_published_network_starts_with_a_random_whitening_bias_and_the_steps_by_sgd_with_none():
+    """Both as published: Jordan's SGD sets the bias to zero, his Muon leaves PyTorch's start, within 1/sqrt(12)."""
+    torch.manual_seed(0)
+    random, zero = (RECIPES[name].build().whiten.bias for name in ("speedrun", "step-1-whitening"))
+    assert 0.2 < random.abs().max() <= 12**-0.5 and random.unique().numel() == 24
+    assert not zero.any()
+
+
+def test_the_boost_of_bns_biases_is_not_the_whitening_biass():
+    trainer = speedrun_trainer("step-3-frozen")
+    trainer._set_rates(1.0)
+    bias = trainer.model.whiten.bias
+    boosts = {group["params"][0] is bias: group["boost"] for group in trainer.optimizer.param_groups
+              if group["params"][0].ndim == 1}
+    assert boosts == {True: 1.0, False: 64.0}
 
 
 # Flips and views

@@ -11,14 +11,15 @@ class SpeedNet(nn.Sequential):
     """(N, 3, 32, 32) images to (N, classes) logits; 1,972,792 parameters, of which 1,971,352 are trained.
 
     With `whitening`, `set_whitening` fixes the filters of the first layer; else they are learned. With `dirac`, the
-    other convolutions start by passing their input channels on. `frozen_scales` keeps BN's scales at 1. The head
-    starts with standard deviation 1, its logits divided by its width.
+    other convolutions start by passing their input channels on. `frozen_scales` keeps BN's scales at 1. With
+    `zero_bias` the whitening layer's bias starts at zero, as where Jordan trains by SGD; else at random, as where he
+    trains by Muon. The head starts with standard deviation 1, its logits divided by its width.
     """
 
     whitened_images = 5_000
 
     def __init__(self, width: int = 64, whitening: bool = True, dirac: bool = True, frozen_scales: bool = True,
-                 classes: int = 10) -> None:
+                 zero_bias: bool = True, classes: int = 10) -> None:
 
         def conv(channels: int, out: int) -> nn.Conv2d:
             conv = nn.Conv2d(channels, out, 3, padding=1, bias=False)
@@ -40,7 +41,8 @@ class SpeedNet(nn.Sequential):
         first = nn.Conv2d(3, 24, 2)
         if whitening:
             first.weight.requires_grad_(False)
-            nn.init.zeros_(first.bias)
+            if zero_bias:
+                nn.init.zeros_(first.bias)
         self.add_module("whiten" if whitening else "first", first)
         self.add_module("gelu", nn.GELU())
         self.add_module("group1", group(24, width))

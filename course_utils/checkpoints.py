@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import torch
 
-from course_utils.files import PARTIAL, write_atomically
-from course_utils.ledger import Run
+from course_utils.plumbing.files import PARTIAL, write_atomically
+from course_utils.records import Run
 
 KEPT = 2
 DIGEST_BYTES = 32

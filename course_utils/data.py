@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from course_utils import download, sources
-from course_utils.files import PARTIAL, write_atomically
+from course_utils.plumbing import archive, download
+from course_utils.plumbing.files import PARTIAL, write_atomically
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)  # of the train images, of pixel / 255
@@ -122,9 +122,9 @@ def load(
             "0.4 GB free: make room, or name another folder in the environment variable COURSE_DATA"
         ) from error
     images, labels = rows[:, 1:].reshape(-1, 3, 32, 32), labels.astype(np.int64)
-    cut = sources.SIZES["train"]
+    cut = archive.SIZES["train"]
     train, test = Split(images[:cut], labels[:cut]), Split(images[cut:], labels[cut:])
-    return Dataset("CIFAR-10", train, test, sources.SHA256, CLASSES)
+    return Dataset("CIFAR-10", train, test, archive.SHA256, CLASSES)
 
 
 def root_folder(root: str | Path | None = None) -> Path:
@@ -153,7 +153,7 @@ def describe(dataset: Dataset, root: str | Path | None = None) -> str:
 
 
 def _stand_in() -> Dataset:
-    from course_utils import synthetic
+    from course_utils.plumbing import synthetic
 
     train, test = synthetic.draw()
     digest = hashlib.sha256()
@@ -180,15 +180,15 @@ def _labels_and_rows(folder: Path, mirrors: list[str], patient: bool) -> tuple[n
                 leftover.unlink()
         if source == part:
             have = part.stat().st_size if part.exists() else 0
-            if shutil.disk_usage(folder).free < download.SIZE - have + sources.BYTES:
+            if shutil.disk_usage(folder).free < download.SIZE - have + archive.BYTES:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             download.fetch(part, mirrors)
         try:
-            rows = sources.read(source)
-        except sources.SourceError as error:
+            rows = archive.read(source)
+        except archive.SourceError as error:
             raise DataError(f"{source} is refused: {error}; replace it, or remove it to download") from error
         try:
-            write_atomically(cache, sources.header(*rows.shape), rows.data)
+            write_atomically(cache, archive.header(*rows.shape), rows.data)
         except OSError as error:
             if source == part or error.errno not in READ_ONLY:
                 raise
@@ -217,9 +217,9 @@ def _alone(folder: Path) -> Iterator[None]:
 def _open_cache(path: Path) -> tuple[np.ndarray, np.ndarray]:
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sources.SHA256:
+    if found != archive.SHA256:
         raise DataError(
-            f"{path} is damaged: expected {sources.BYTES:,} bytes with SHA-256 {sources.SHA256}, found "
+            f"{path} is damaged: expected {archive.BYTES:,} bytes with SHA-256 {archive.SHA256}, found "
             f"{path.stat().st_size:,} with {found}; delete it and load again"
         )
     # Reading the labels brings every page of a mapping into memory. That one is let go; the other is read when used.

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from course_utils import schedules
 from course_utils.batches import Batches
-from course_utils.distributed import ALONE, Processes
-from course_utils.muon import Muon
+from course_utils.optimizers import Muon
+from course_utils.plumbing.distributed import ALONE, Processes
 from course_utils.recipe import Recipe
 
 AVERAGING_INTERVAL = 5  # steps; averaging at each of them costs more and gains nothing (Page, 2019)

@@ -9,14 +9,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from course_utils import anatomy, data, yuv
+from course_utils import data, model_size, yuv
 from course_utils.batches import Batches
 from course_utils.checkpoints import resume, save_checkpoint
-from course_utils.distributed import ALONE, Processes, processes
 from course_utils.evaluation import VIEWS, evaluate
-from course_utils.ledger import Run
 from course_utils.machine import Machine, hardware, keep_freed_memory, this_machine, versions
+from course_utils.plumbing.distributed import ALONE, Processes, processes
 from course_utils.recipe import Recipe
+from course_utils.records import Run
 from course_utils.trainer import Diverged, Trainer, check_finite
 
 __all__ = ["Diverged", "Recipe", "Trainer", "fit"]
@@ -116,8 +116,8 @@ def new_run(model: nn.Module, recipe: Recipe, dataset: data.Dataset, machine: Ma
     """The record of a run that hasn't begun, of so many `images` to train on."""
     return Run(
         recipe=recipe.to_json(),
-        model={"name": type(model).__name__, "parameters": anatomy.parameters(model), "flops": anatomy.flops(model),
-               "layers": repr(model)},
+        model={"name": type(model).__name__, "parameters": model_size.parameters(model),
+               "flops": model_size.flops(model), "layers": repr(model)},
         data={"name": dataset.name, "fingerprint": dataset.fingerprint, "classes": list(dataset.classes),
               "train": images, "held_out": len(dataset.train) - images, "test": len(dataset.test)},
         hardware=hardware(machine), versions=versions(), started=datetime.now(UTC).date().isoformat(),

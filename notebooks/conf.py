@@ -7,8 +7,8 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 
-from course_utils import lessons, links
-from course_utils.runner import expected_time
+from course_utils.author import lessons, links
+from course_utils.author.runner import expected_time
 
 HERE = Path(__file__).parent
 COURSE = tomllib.loads((HERE / "course.toml").read_text(encoding="utf-8"))

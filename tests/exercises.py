@@ -26,7 +26,7 @@ import nbformat
 from nbconvert.preprocessors import Preprocessor
 from nbformat import NotebookNode
 
-from course_utils import lessons
+from course_utils.author import lessons
 
 EXERCISES = lessons.NOTEBOOKS / "exercises"
 WRONG = Path(__file__).parent / "wrong_answers"

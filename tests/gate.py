@@ -18,8 +18,8 @@ from gate_book import Book, normalise, stamp_of
 from gate_rules import RULES
 from nbformat import NotebookNode
 
-from course_utils import lessons, runner
-from course_utils.lessons import LessonError
+from course_utils.author import lessons, runner
+from course_utils.author.lessons import LessonError
 
 
 def findings(path: Path) -> list[str]:

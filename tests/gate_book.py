@@ -13,7 +13,7 @@ import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
-from course_utils import lessons, links
+from course_utils.author import lessons, links
 
 
 @dataclass

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from gate_book import Book, for_colab, normalise, stamp_of, syntax, text_of
 
-from course_utils import lessons, links
-from course_utils.lessons import LessonError, Parameter
+from course_utils.author import lessons, links
+from course_utils.author.lessons import LessonError, Parameter
+from course_utils.show import progress
 
 ALLOWED = sys.stdlib_module_names | {"torch", "torchvision", "numpy", "matplotlib", "IPython", "course_utils"}
 SECTIONS = ("Exercises", "What we learned", "References")
@@ -84,7 +85,7 @@ def clean(book: Book) -> Iterator[str]:
 @rule
 def real(book: Book) -> Iterator[str]:
     for at, cell, output in book.outputs:
-        reached = output.get("data", {}).get(lessons.RESULT, {"data": "CIFAR-10"})
+        reached = output.get("data", {}).get(progress.RESULT, {"data": "CIFAR-10"})
         on_purpose = "shows-stand-in" in cell.metadata.get("tags", [])
         if reached["data"] != "CIFAR-10" or "SYNTHETIC" in text_of(output) and not on_purpose:
             yield f"{at}: made from the stand-in; execute again on CIFAR-10"

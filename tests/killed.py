@@ -19,14 +19,16 @@ import torch._dynamo  # torch would import it in the first step of every process
 from tiny import random_dataset, tiny_net, tiny_recipe
 from torch import nn
 
-from course_utils import checkpoints, files, ledger, training
+from course_utils import checkpoints, records, training
 from course_utils.machine import this_machine
+from course_utils.plumbing import files
 
 EPOCHS = 6
 TARGETS = {
     "forward": (nn.Conv2d, "forward"), "backward": (torch.Tensor, "backward"), "step": (torch.optim.SGD, "step"),
     "evaluate": (training, "evaluate"), "save": (torch, "save"), "fsync": (os, "fsync"), "replace": (os, "replace"),
-    "record": (ledger.Run, "save"), "unlink": (Path, "unlink"), "tidy": (checkpoints, "_tidy"), "load": (torch, "load"),
+    "record": (records.Run, "save"), "unlink": (Path, "unlink"), "tidy": (checkpoints, "_tidy"),
+    "load": (torch, "load"),
 }
 # Each process of a scenario gets one kill, then one without goes on to the end. An epoch has 5 steps and writes two
 # files, the checkpoint and the record; the record is written once more at the end.

@@ -7,8 +7,8 @@ import base64
 import json
 from pathlib import Path
 
-from course_utils import ledger
-from course_utils.lessons import NOTEBOOKS
+from course_utils import records
+from course_utils.author.lessons import NOTEBOOKS
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 LADDER = NOTEBOOKS / "ladder.png"
@@ -20,7 +20,7 @@ def with_results(text: str) -> str:
     """README's text with the table of the ledger as it stands."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    table = ledger.results_table(list(ledger.load_results(NOTEBOOKS / "results").values()))
+    table = records.results_table(list(records.load_results(NOTEBOOKS / "results").values()))
     return f"{before}{BEGIN}{table}\n{END}{after}"
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import papermill
 
-from course_utils import lessons
+from course_utils.author import lessons
 
 WORKERS = 2
 

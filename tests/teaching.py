@@ -5,7 +5,7 @@ python tests/teaching.py writes both anew.
 
 import exercises
 
-from course_utils import lessons
+from course_utils.author import lessons
 
 TEACHING = exercises.EXERCISES / "TEACHING.md"
 

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from course_utils import anatomy
 from course_utils.models import MODELS
+from course_utils.show import anatomy
 
 
 class Shortcut(nn.Module):

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from course_utils import bench
-from course_utils.__main__ import main
+from course_utils.author import bench
+from course_utils.author.cli import main
 from course_utils.models import VGG
 from course_utils.models.layers import Dropout
 

@@ -12,7 +12,7 @@ import pytest
 from packaging.specifiers import SpecifierSet
 from test_packaging import PROJECT, ROOT, pins
 
-from course_utils import lessons, links
+from course_utils.author import lessons, links
 
 BINDER = ROOT / "binder"
 SCRIPTS = pytest.mark.parametrize("script", ["postBuild", "start"])

@@ -19,10 +19,11 @@ from killed import SCENARIOS
 from tiny import CPU, random_dataset, same_curve, same_weights, tiny_net, tiny_recipe
 from torch import nn
 
-from course_utils import files, ledger
+from course_utils import records
 from course_utils.checkpoints import CheckpointError
 from course_utils.machine import Machine
 from course_utils.models.layers import Dropout
+from course_utils.plumbing import files
 from course_utils.training import fit
 
 DATASET = random_dataset()
@@ -101,7 +102,7 @@ def test_a_resumed_run_goes_on_and_a_finished_one_is_only_scored_again(folder):
     again = tiny_net()
     assert fit(again, tiny_recipe(3), DATASET, machine=CPU, folder=folder).result == run.result
     assert same_weights(net, again)
-    assert ledger.Run.load(folder / "run.json").finished
+    assert records.Run.load(folder / "run.json").finished
 
 
 @pytest.mark.parametrize("keep", [0, 1, 31, 32, 100, 0.5, -1, -32, -33])

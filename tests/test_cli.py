@@ -9,8 +9,10 @@ from types import SimpleNamespace
 import pytest
 import toys
 
-from course_utils import data, lessons, runner, synthetic
-from course_utils.__main__ import main
+from course_utils import data
+from course_utils.author import lessons, runner
+from course_utils.author.cli import main
+from course_utils.plumbing import synthetic
 
 
 @pytest.fixture
@@ -112,9 +114,9 @@ def test_ctrl_c_stops_the_lesson_and_keeps_what_ran(course):
     wait = "import os, pathlib, time\npathlib.Path('kernel').write_text(str(os.getpid()))\ntime.sleep(600)"
     toys.write_course(course / "notebooks", lesson_00_slow=toys.notebook("print('kept')", wait))
     script = (
-        "import signal, sys, pathlib\nfrom course_utils import __main__, lessons\n"
+        "import signal, sys, pathlib\nfrom course_utils.author import cli, lessons\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored where tests run in the background
-        "lessons.NOTEBOOKS = pathlib.Path('notebooks')\nsys.exit(__main__.main(['run', '--preset', 'smoke']))"
+        "lessons.NOTEBOOKS = pathlib.Path('notebooks')\nsys.exit(cli.main(['run', '--preset', 'smoke']))"
     )
     command = subprocess.Popen(
         [sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -136,7 +138,7 @@ def test_ctrl_c_stops_the_lesson_and_keeps_what_ran(course):
 
 def test_help_imports_nothing_heavy():
     script = (
-        "import sys\nfrom course_utils.__main__ import main\ntry: main(['run', '--help'])\nexcept SystemExit: pass\n"
+        "import sys\nfrom course_utils.author.cli import main\ntry: main(['run', '--help'])\nexcept SystemExit: pass\n"
     )
     script += "print([name for name in ('torch', 'numpy', 'papermill', 'matplotlib') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -167,8 +169,8 @@ def test_measurements_are_printed_and_written(monkeypatch, capsys, tmp_path):
     rows = [{"case": "input", "images/s": 1000}, {"case": "train", "images/s": 20}]
     cases = tuple(row["case"] for row in rows)
     bench = SimpleNamespace(CASES=cases, run=lambda asked: {"rows": [row for row in rows if row["case"] in asked]})
-    monkeypatch.setitem(sys.modules, "course_utils.bench", bench)
-    monkeypatch.setattr("course_utils.bench", bench, raising=False)
+    monkeypatch.setitem(sys.modules, "course_utils.author.bench", bench)
+    monkeypatch.setattr("course_utils.author.bench", bench, raising=False)
     assert status_of(f"bench all --json {tmp_path / 'bench.json'}") == 0
     assert capsys.readouterr().out == "case   images/s\ninput  1000\ntrain  20\n"
     assert json.loads((tmp_path / "bench.json").read_text()) == {"rows": rows}

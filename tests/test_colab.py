@@ -16,7 +16,7 @@ import pytest
 from packaging.specifiers import SpecifierSet
 from test_packaging import PROJECT, ROOT, pins
 
-from course_utils import lessons, links
+from course_utils.author import lessons, links
 
 HAS = pins(ROOT / "tests" / "colab_versions.txt")
 COURSE = links.Repository("ada/course", "v1")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from course_utils import figure
+from course_utils.show import figure
 
 # Machado, Oliveira and Fernandes (2009), table 1, severity 1: what is left of linear RGB.
 VISION = {

@@ -7,9 +7,10 @@ from typing import Any
 import nbformat
 import pytest
 import torch
-from records import make_run
+from made_runs import make_run
 
-from course_utils import ledger, lessons
+from course_utils import records
+from course_utils.author import lessons
 
 NOTEBOOK = nbformat.read(lessons.NOTEBOOKS / "10_comparison.ipynb", as_version=4)
 
@@ -18,12 +19,12 @@ def of_the_lesson(*names: str) -> list[Callable[..., Any]]:
     """Functions as the lesson's cells define them."""
     trees = [ast.parse(cell.source) for cell in NOTEBOOK.cells if cell.cell_type == "code"]
     found = {node.name: node for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)}
-    scope = {"ledger": ledger, "torch": torch}
+    scope = {"records": records, "torch": torch}
     exec(compile(ast.Module([found[name] for name in names], []), "10_comparison", "exec"), scope)
     return [scope[name] for name in names]
 
 
-def run_with(name: str, *held_out: float | None, seconds: tuple[float, ...] = (10, 10, 200, 10)) -> ledger.Run:
+def run_with(name: str, *held_out: float | None, seconds: tuple[float, ...] = (10, 10, 200, 10)) -> records.Run:
     run = make_run(epochs=len(held_out), name=name)
     for row, accuracy, took in zip(run.curve, held_out, seconds, strict=False):
         row |= {"held_out_accuracy": accuracy, "seconds": took}
@@ -67,5 +68,5 @@ def test_the_committed_table_is_the_ledger_s():
     """A run recorded since then must be seen: `python tests/gate.py execute notebooks/10_comparison.ipynb`."""
     tables = [output.data["text/markdown"] for cell in NOTEBOOK.cells if cell.cell_type == "code"
               for output in cell.outputs if "text/markdown" in output.get("data", {})]
-    expected = ledger.results_table(ledger.load_results(lessons.NOTEBOOKS / "results").values())
+    expected = records.results_table(records.load_results(lessons.NOTEBOOKS / "results").values())
     assert expected in tables

@@ -15,15 +15,17 @@ import fake_cifar
 import numpy as np
 import pytest
 
-from course_utils import data, download, sources
+from course_utils import data
 from course_utils.data import DataError, Split
+from course_utils.plumbing import archive, download
 
 HERE = Path(__file__).parent
 
 
 def python(code: str, *args: object) -> subprocess.Popen:
     """A process that takes the fake for CIFAR-10 and runs `code`."""
-    prelude = "import os, sys, fake_cifar\nfrom course_utils import data, download\nfake_cifar.install()\n"
+    prelude = ("import os, sys, fake_cifar\nfrom course_utils import data\n"
+               "from course_utils.plumbing import download\nfake_cifar.install()\n")
     paths = os.pathsep.join([str(HERE), str(HERE.parent)])
     return subprocess.Popen(
         [sys.executable, "-c", prelude + code, *map(str, args)],
@@ -181,7 +183,7 @@ def bomb() -> bytes:
     """A small .npz whose train images would fill 200 MB."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file, file.open("train_images.npy", "w") as member:
-        member.write(sources.header(500, 32, 32, 3))
+        member.write(archive.header(500, 32, 32, 3))
         for _ in range(200):
             member.write(bytes(10**6))
     return buffer.getvalue()

@@ -12,15 +12,15 @@ from sklearn.decomposition import TruncatedSVD
 from tiny import CPU, random_split, tiny_net
 from torch import nn
 
-from course_utils import anatomy
 from course_utils.batches import Batches
 from course_utils.data import MEAN, STD
 from course_utils.evaluation import VIEWS, evaluate
 from course_utils.models import DavidNet
 from course_utils.models.davidnet import GhostBatchNorm
 from course_utils.models.whitening import whitening_filters
-from course_utils.recipes import RECIPES
+from course_utils.named_recipes import RECIPES
 from course_utils.schedules import constant, rate_at
+from course_utils.show import anatomy
 from course_utils.training import Recipe, Trainer
 
 RUNGS = ("baseline", "pool-first", "smoothing", "celu", "ghosts", "frozen", "whitening", "averaging", "mirror")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from course_utils.distributed import Processes
+from course_utils.plumbing.distributed import Processes
 
 ALONE = [sys.executable]
 TOGETHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -18,7 +18,7 @@ SCRIPT = """
 import json, os, signal, sys
 import torch
 from tiny import random_dataset
-from course_utils.distributed import processes
+from course_utils.plumbing.distributed import processes
 from course_utils.machine import this_machine
 from course_utils.models import DavidNet
 from course_utils.training import Recipe, fit

@@ -13,8 +13,9 @@ from urllib.parse import quote, unquote
 import pytest
 from test_data import check, names, python
 
-from course_utils import data, download, synthetic
+from course_utils import data
 from course_utils.data import DataError
+from course_utils.plumbing import download, synthetic
 
 PART = "cifar-10-python.tar.gz.part"
 

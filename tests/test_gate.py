@@ -7,7 +7,9 @@ import toys
 from gate_book import normalise, stamp_of
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
-from course_utils import ledger, lessons, links
+from course_utils import records
+from course_utils.author import lessons, links
+from course_utils.show import progress
 
 REPOSITORY = links.Repository("ada/course", "v1")
 
@@ -33,7 +35,7 @@ in 10 minutes<!--ledger: vgg:seconds.training / 60-->, with a last loss of 0.50<
 def folder(tmp_path):
     """A course with one lesson, `00_toy.ipynb`, that keeps every rule, and two recorded runs."""
     text = new_output("stream", text="14,990,922 parameters\n")
-    nb = toys.notebook("import numpy\nfrom course_utils import lessons", "print(1)")
+    nb = toys.notebook("import numpy\nfrom course_utils.author import lessons", "print(1)")
     nb.cells.insert(4, new_markdown_cell(PROSE + "\n\n![A ladder](ladder.png)"))
     for count, cell in enumerate((cell for cell in nb.cells if cell.cell_type == "code"), 1):
         cell.execution_count = count
@@ -103,7 +105,7 @@ def tag(number, *tags):
     return lambda nb: nb.cells[number - 1].metadata.update(tags=list(tags))
 
 
-REACHED = {lessons.RESULT: {"accuracy": 0.5, "on": "test", "data": "SYNTHETIC"}}
+REACHED = {progress.RESULT: {"accuracy": 0.5, "on": "test", "data": "SYNTHETIC"}}
 LONG = "\n".join(f"x{i} = {i}" for i in range(26))
 
 
@@ -245,4 +247,4 @@ def test_course_toml_lists_the_committed_lessons_and_no_others():
 
 
 def test_recorded_runs_are_finished_and_come_from_cifar10():
-    ledger.load_results(lessons.NOTEBOOKS / "results")  # refuses any other
+    records.load_results(lessons.NOTEBOOKS / "results")  # refuses any other

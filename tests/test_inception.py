@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import googlenet as torchvision_googlenet
 
-from course_utils import anatomy
 from course_utils.models import GoogLeNet
 from course_utils.models.inception import Inception
+from course_utils.show import anatomy
 
 # Szegedy et al., "Going deeper with convolutions" (2014), table 1: output channels, side of the maps at 224x224,
 # 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection, params in K (1,024), ops (multiply-adds) in M.

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.stats
-from records import make_run
+from made_runs import make_run
 from tiny import CPU, random_dataset, tiny_net, tiny_recipe
 
-from course_utils.files import write_atomically
-from course_utils.ledger import (
-    LedgerError,
+from course_utils.plumbing.files import write_atomically
+from course_utils.records import (
+    RecordError,
     Run,
     accuracy_interval,
     by_recipe,
@@ -52,13 +52,13 @@ BROKEN = {
 def test_what_is_not_a_record_is_refused(tmp_path, kind):
     path, content = tmp_path / "run.json", BROKEN[kind]
     path.write_text(content if isinstance(content, str) else json.dumps(content))
-    with pytest.raises(LedgerError, match="run.json: not a.*record the run again") as refusal:
+    with pytest.raises(RecordError, match="run.json: not a.*record the run again") as refusal:
         Run.load(path)
     assert "\n" not in str(refusal.value)
 
 
 def test_a_missing_record_is_a_ledger_error(tmp_path):
-    with pytest.raises(LedgerError, match="no.json"):
+    with pytest.raises(RecordError, match="no.json"):
         Run.load(tmp_path / "no.json")
 
 
@@ -82,7 +82,7 @@ def test_results_are_finished_runs_on_cifar_10(tmp_path):
 def test_a_result_on_the_stand_in_or_unfinished_is_refused(tmp_path, run, word):
     make_run().save(tmp_path / "good.json")
     run.save(tmp_path / "bad.json")
-    with pytest.raises(LedgerError, match=f"bad.*{word}"):
+    with pytest.raises(RecordError, match=f"bad.*{word}"):
         load_results(tmp_path)
 
 

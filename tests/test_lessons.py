@@ -1,8 +1,9 @@
 import pytest
 import toys
 
-from course_utils import lessons
-from course_utils.lessons import LessonError, Parameter
+from course_utils.author import lessons
+from course_utils.author.lessons import LessonError, Parameter
+from course_utils.show import progress
 
 
 @pytest.fixture
@@ -105,12 +106,12 @@ def test_missing_lessons_and_notebooks_are_refused(tmp_path, course):
 def test_a_result_is_a_line_of_text_and_data(monkeypatch):
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
-    lessons.result(0.81234, on="held_out", data="SYNTHETIC")
+    progress.reached(0.81234, on="held_out", data="SYNTHETIC")
     assert shown[0]["text/plain"] == "Reached 81.23% held-out SYNTHETIC"
-    assert shown[0][lessons.RESULT] == {"accuracy": 0.81234, "on": "held_out", "data": "SYNTHETIC"}
+    assert shown[0][progress.RESULT] == {"accuracy": 0.81234, "on": "held_out", "data": "SYNTHETIC"}
 
 
 @pytest.mark.parametrize(("accuracy", "on"), [(81.2, "test"), (float("nan"), "test"), (0.8, "train")])
 def test_a_result_is_a_fraction_on_images_not_trained_on(accuracy, on):
     with pytest.raises(ValueError, match="expected a fraction on held_out or test"):
-        lessons.result(accuracy, on, "CIFAR-10")
+        progress.reached(accuracy, on, "CIFAR-10")

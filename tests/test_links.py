@@ -16,8 +16,9 @@ from gate_book import stamp_of
 from nbformat.v4 import new_markdown_cell
 from test_packaging import ROOT
 
-from course_utils import files, lessons, links
-from course_utils.__main__ import main
+from course_utils.author import lessons, links
+from course_utils.author.cli import main
+from course_utils.plumbing import files
 
 OLD, NEW = links.Repository("ada/course", "v1"), links.Repository("Bob-2/a_tour.v2", "v2.0-rc.1")
 OTHERS = """\
@@ -174,7 +175,8 @@ def test_a_place_that_cannot_be_used_stops_all_before_anything_is_written(course
 KILLED = """\
 import os, signal, sys
 from pathlib import Path
-from course_utils import files, links
+from course_utils.author import links
+from course_utils.plumbing import files
 
 def kill_at(write, real=os.replace):
     calls = 0

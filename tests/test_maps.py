@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from captum.attr import LayerGradCam
 from torch import Tensor, nn
 
-from course_utils.maps import class_activation_maps, feature_maps
 from course_utils.models import DavidNet, GoogLeNet, ResNet
 from course_utils.models.resnet import cifar_resnet
+from course_utils.show.maps import class_activation_maps, feature_maps
 
 NETWORKS = {"resnet": (lambda: cifar_resnet(8, width=8), "stage3"), "conv before a ReLU": (
     lambda: GoogLeNet(0.25, early_pool=True), "stage5.1.branch3.1.0"), "davidnet": (lambda: DavidNet(8), "layer2")}

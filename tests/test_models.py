@@ -9,10 +9,11 @@ from sklearn.linear_model import LogisticRegression
 from tiny import CPU
 from torch import nn
 
-from course_utils import lessons, synthetic
+from course_utils.author import lessons
 from course_utils.data import Dataset
 from course_utils.models import MODELS, VGG, Small
 from course_utils.models.layers import Dropout
+from course_utils.plumbing import synthetic
 from course_utils.schedules import triangle
 from course_utils.training import Recipe, fit
 

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_utils import anatomy, maps
 from course_utils.models import NIN
 from course_utils.models.layers import Dropout
+from course_utils.show import anatomy, maps
 
 # (channels in, channels out, kernel) of the nine convolutions of 2015
 SHAPES = ((3, 192, 5), (192, 160, 1), (160, 96, 1), (96, 192, 5), (192, 192, 1), (192, 192, 1),

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 from IPython.core.formatters import DisplayFormatter
+from made_runs import make_run
 from matplotlib import pyplot
-from records import make_run
 from torch import nn
 
-from course_utils import anatomy, plots
 from course_utils.data import CLASSES
+from course_utils.show import anatomy, plots
 
 MATRIX = np.full((10, 10), 2) + np.diag([82] * 9 + [0])
 IMAGES = np.random.default_rng(0).integers(0, 256, (30, 3, 32, 32), dtype=np.uint8)

@@ -11,8 +11,8 @@ from tiny import random_dataset, random_split, same_weights, tiny_net, tiny_reci
 from torch import nn
 
 from course_utils.data import Split
-from course_utils.range_test import EXPLODED, range_test
-from course_utils.recipes import RECIPES
+from course_utils.lr_finder import EXPLODED, range_test
+from course_utils.named_recipes import RECIPES
 from course_utils.schedules import check, constant, one_cycle, rate_at, stretched
 from course_utils.training import Recipe, fit
 

@@ -8,8 +8,8 @@ import sys
 import pytest
 from torch import nn
 
-from course_utils import reproduce as reproducing
-from course_utils.recipes import LADDER, RECIPES
+from course_utils.author import reproduce as reproducing
+from course_utils.named_recipes import LADDER, RECIPES
 from course_utils.schedules import rate_at
 
 COURSE = [sys.executable, "-m", "course_utils", "reproduce"]
@@ -18,19 +18,20 @@ COURSE = [sys.executable, "-m", "course_utils", "reproduce"]
 TINY = """
 import os, signal, sys
 from dataclasses import replace
-from course_utils import __main__, data, recipes, reproduce
+from course_utils import data, named_recipes
+from course_utils.author import cli, reproduce
 from course_utils.models import Small
 from course_utils.training import Recipe
 
 whole = data.load
 data.load = lambda name: replace(whole(name), train=whole(name).train.first(300), test=whole(name).test.first(50))
 recipe = Recipe("tiny", 3, ((0, 0.05), (3, 0)), batch_size=50, held_out=50, flip="half")
-recipes.RECIPES["tiny"] = recipes.Entry(Small, recipe)
+named_recipes.RECIPES["tiny"] = named_recipes.Entry(Small, recipe)
 if "--kill" in sys.argv:
     sys.argv.remove("--kill")
     reproduce.report.write = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 reproduce.seconds_per_epoch = lambda entry: 12.0
-sys.exit(__main__.main(sys.argv[1:]))
+sys.exit(cli.main(sys.argv[1:]))
 """
 
 
@@ -104,11 +105,11 @@ def test_the_short_recipes_differ_in_the_network_alone():
 
 
 def test_the_list_names_every_recipe_and_measures_a_network_once(monkeypatch, capsys):
-    from course_utils import __main__
+    from course_utils.author import cli
 
     measured = []
     monkeypatch.setattr(reproducing, "seconds_per_epoch", lambda entry: measured.append(entry) or 60.0)
-    assert __main__.main(["reproduce", "--list"]) == 0
+    assert cli.main(["reproduce", "--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:]] == list(RECIPES)
     row = next(line for line in lines if line.startswith("davidnet "))
@@ -158,7 +159,7 @@ def test_the_ladder_adds_one_rung_at_a_time():
 
 
 def test_whitening_sets_the_fixed_layer_from_the_images_trained_on():
-    from course_utils import synthetic
+    from course_utils.plumbing import synthetic
 
     train, _ = synthetic.draw(0, 200, 10)
     model = RECIPES["narrow-6-whitening"].build()

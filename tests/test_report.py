@@ -9,9 +9,9 @@ from html.parser import HTMLParser
 import matplotlib.image
 import numpy as np
 import pytest
-from records import make_run
+from made_runs import make_run
 
-from course_utils import report
+from course_utils.show import report
 
 VOID = {"meta", "img", "br", "hr", "link", "input", "line", "circle", "path"}
 IMAGES = np.random.default_rng(0).integers(0, 256, (10_000, 3, 32, 32), dtype=np.uint8)

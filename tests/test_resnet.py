@@ -6,9 +6,9 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
-from course_utils import anatomy
 from course_utils.models import ResNet
 from course_utils.models.resnet import BasicBlock, Pad, PreActivationBlock, cifar_resnet
+from course_utils.show import anatomy
 
 BLOCKS = {"basic": BasicBlock, "pre-activation": PreActivationBlock}
 

@@ -5,11 +5,11 @@ import nbformat
 import pytest
 import toys
 
-from course_utils import lessons, runner
+from course_utils.author import lessons, runner
 
 FINE = "import sys, pathlib\npathlib.Path('made.txt').touch()\nprint(sys.executable, DATASET, EPOCHS)"
 REACHED = """\
-from course_utils.lessons import result
+from course_utils.author.lessons import result
 result(0.5, on="test", data="SYNTHETIC")
 result(0.75, on="test", data="SYNTHETIC")"""
 FAILING = "\nbad = good + 1\nraise ValueError('too <bad>\\nto go on')"

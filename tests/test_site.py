@@ -15,8 +15,8 @@ import pytest
 import toys
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from course_utils import lessons, links, site
-from course_utils.__main__ import main
+from course_utils.author import lessons, links, site
+from course_utils.author.cli import main
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 IN_CHROMIUM = pytest.mark.skipif(CHROMIUM is None, reason="Chromium isn't installed")

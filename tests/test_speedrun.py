@@ -9,14 +9,14 @@ import torch.nn.functional as F
 from tiny import CPU, random_split
 from torch import nn
 
-from course_utils import anatomy
 from course_utils.batches import Augmentation, Batches
 from course_utils.evaluation import VIEWS
 from course_utils.models import SpeedNet
-from course_utils.muon import COEFFICIENTS, Muon, orthogonalise
+from course_utils.named_recipes import RECIPES
+from course_utils.optimizers import COEFFICIENTS, Muon, orthogonalise
 from course_utils.recipe import Recipe
-from course_utils.recipes import RECIPES
 from course_utils.schedules import triangle
+from course_utils.show import anatomy
 from course_utils.trainer import Trainer
 
 

@@ -5,7 +5,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from course_utils import data, synthetic
+from course_utils import data
+from course_utils.plumbing import synthetic
 
 
 def test_the_whole_stand_in_has_the_same_bytes_everywhere():

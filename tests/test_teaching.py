@@ -5,7 +5,7 @@ import re
 import nbformat
 import teaching
 
-from course_utils import lessons
+from course_utils.author import lessons
 
 TEXT = teaching.TEACHING.read_text(encoding="utf-8")
 

@@ -11,6 +11,9 @@ from course_utils.models.resnet import ResNet
 from course_utils.models.small import Small
 from course_utils.models.speednet import SpeedNet
 from course_utils.models.vgg import VGG
+from course_utils.models.whitening import whitening_filters
+
+__all__ = ["MODELS", "NIN", "VGG", "DavidNet", "GoogLeNet", "ResNet", "Small", "SpeedNet", "whitening_filters"]
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "small": Small, "vgg": VGG, "nin": NIN, "resnet": ResNet, "googlenet": GoogLeNet, "davidnet": DavidNet,

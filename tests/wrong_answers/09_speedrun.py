@@ -10,7 +10,7 @@ def orthogonalise_stack(matrices, rounds=3):
 
 # %% answer="stack" hint="it should come back as it came in"
 def orthogonalise_stack(matrices, rounds=3):
-    return torch.stack([muon.orthogonalise(each, rounds) for each in matrices])
+    return torch.stack([optimizers.orthogonalise(each, rounds) for each in matrices])
 
 
 # %% answer="stack" hint="is each matrix divided by its norm first"
@@ -225,7 +225,7 @@ def muons():
 def grouped_step(bank, gradient, buffer, rate, momentum, groups=1):
     buffer.mul_(momentum).add_(gradient)
     ahead = gradient + momentum * buffer
-    return bank - rate * muon.orthogonalise(ahead.flatten(1)).view_as(bank).float()
+    return bank - rate * optimizers.orthogonalise(ahead.flatten(1)).view_as(bank).float()
 
 
 # %% answer="grouped" hint="the buffer is still zero"
@@ -233,14 +233,14 @@ def grouped_step(bank, gradient, buffer, rate, momentum, groups=1):
     buffer = momentum * buffer + gradient
     for part, ahead in zip(bank.chunk(groups), (gradient + momentum * buffer).chunk(groups), strict=True):
         part.mul_(len(part) ** 0.5 / part.norm())
-        part.sub_(rate * muon.orthogonalise(ahead.flatten(1)).view_as(part).float())
+        part.sub_(rate * optimizers.orthogonalise(ahead.flatten(1)).view_as(part).float())
 
 
 # %% answer="grouped" hint="the buffer holds the last gradient alone"
 def grouped_step(bank, gradient, buffer, rate, momentum, groups=1):
     for part, ahead in zip(bank.chunk(groups), (gradient + momentum * buffer).chunk(groups), strict=True):
         part.mul_(len(part) ** 0.5 / part.norm())
-        part.sub_(rate * muon.orthogonalise(ahead.flatten(1)).view_as(part).float())
+        part.sub_(rate * optimizers.orthogonalise(ahead.flatten(1)).view_as(part).float())
     buffer.copy_(gradient)
 
 
@@ -249,20 +249,20 @@ def grouped_step(bank, gradient, buffer, rate, momentum, groups=1):
     buffer.mul_(momentum).add_(gradient)
     for part, ahead in zip(bank.chunk(groups), (gradient + momentum * buffer).chunk(groups), strict=True):
         part.mul_(len(part) ** 0.5 / part.norm())
-        part.add_(rate * muon.orthogonalise(ahead.flatten(1)).view_as(part).float())
+        part.add_(rate * optimizers.orthogonalise(ahead.flatten(1)).view_as(part).float())
 
 
 # %% answer="grouped" hint="rescale it before each step"
 def grouped_step(bank, gradient, buffer, rate, momentum, groups=1):
     buffer.mul_(momentum).add_(gradient)
     for part, ahead in zip(bank.chunk(groups), (gradient + momentum * buffer).chunk(groups), strict=True):
-        part.sub_(rate * muon.orthogonalise(ahead.flatten(1)).view_as(part).float())
+        part.sub_(rate * optimizers.orthogonalise(ahead.flatten(1)).view_as(part).float())
 
 
 # %% answer="grouped" hint="nothing is added behind"
 def grouped_step(bank, gradient, buffer, rate, momentum, groups=1):
     for part, slope, own in zip(bank.chunk(groups), gradient.chunk(groups), buffer.chunk(groups), strict=True):
-        direction = muon.orthogonalise(slope.flatten(1)).view_as(part).float()
+        direction = optimizers.orthogonalise(slope.flatten(1)).view_as(part).float()
         own.mul_(momentum).add_(direction)
         part.mul_(len(part) ** 0.5 / part.norm())
         part.sub_(rate * (direction + momentum * own))
@@ -281,7 +281,7 @@ def grouped_step(bank, gradient, buffer, rate, momentum, groups=1):
     buffer.mul_(momentum).add_(gradient)
     for part, ahead in zip(bank.chunk(groups), (gradient + momentum * buffer).chunk(groups), strict=True):
         part.mul_(len(part) ** 0.5 / part.norm())
-        part.sub_(rate * muon.orthogonalise(ahead.reshape(-1, 9)).view_as(part).float())
+        part.sub_(rate * optimizers.orthogonalise(ahead.reshape(-1, 9)).view_as(part).float())
 
 
 # %% answer="grouped" hint="is Nesterov's look ahead"
@@ -289,20 +289,20 @@ def grouped_step(bank, gradient, buffer, rate, momentum, groups=1):
     buffer.mul_(momentum).add_(gradient)
     for part, own in zip(bank.chunk(groups), buffer.chunk(groups), strict=True):
         part.mul_(len(part) ** 0.5 / part.norm())
-        part.sub_(rate * muon.orthogonalise(own.flatten(1)).view_as(part).float())
+        part.sub_(rate * optimizers.orthogonalise(own.flatten(1)).view_as(part).float())
 
 
 # %% answer="grouped" hint="is `groups` used"
 def grouped_step(bank, gradient, buffer, rate, momentum, groups=1):
     buffer.mul_(momentum).add_(gradient)
-    update = muon.orthogonalise((gradient + momentum * buffer).flatten(1)).view_as(bank).float()
+    update = optimizers.orthogonalise((gradient + momentum * buffer).flatten(1)).view_as(bank).float()
     bank.mul_(len(bank) ** 0.5 / bank.norm()).sub_(rate * update)
 
 
 # %% answer="grouped" hint="they share what each should have for itself"
 def grouped_step(bank, gradient, buffer, rate, momentum, groups=1):
     buffer.mul_(momentum).add_(gradient)
-    update = muon.orthogonalise((gradient + momentum * buffer).flatten(1)).view_as(bank).float()
+    update = optimizers.orthogonalise((gradient + momentum * buffer).flatten(1)).view_as(bank).float()
     for part, towards in zip(bank.chunk(groups), update.chunk(groups), strict=True):
         part.mul_(len(part) ** 0.5 / part.norm())
         part.sub_(rate * towards)
@@ -312,7 +312,7 @@ def grouped_step(bank, gradient, buffer, rate, momentum, groups=1):
 def grouped_step(bank, gradient, buffer, rate, momentum, groups=1):
     buffer.mul_(momentum).add_(gradient)
     for part, ahead in zip(bank.chunk(groups), (gradient + momentum * buffer).chunk(groups), strict=True):
-        part.mul_(8 / part.norm()).sub_(rate * muon.orthogonalise(ahead.flatten(1)).view_as(part).float())
+        part.mul_(8 / part.norm()).sub_(rate * optimizers.orthogonalise(ahead.flatten(1)).view_as(part).float())
 
 
 # %% answer="grouped" gamed=true
@@ -320,7 +320,7 @@ def grouped_step(bank, gradient, buffer, rate, momentum, groups=1):
     buffer.mul_(0.6).add_(gradient)
     for part, ahead in zip(bank.chunk(groups), (gradient + 0.6 * buffer).chunk(groups), strict=True):
         part.mul_(len(part) ** 0.5 / part.norm())
-        part.sub_(0.12 * muon.orthogonalise(ahead.flatten(1)).view_as(part).float())
+        part.sub_(0.12 * optimizers.orthogonalise(ahead.flatten(1)).view_as(part).float())
 
 
 # %% answer="alternations" hint="to what does it give its coins"

@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from course_utils.files import write_atomically
+from course_utils.plumbing.files import write_atomically
 from course_utils.schedules import as_knots, rate_at
 
 SCHEMA = "course-run/1"
+RESULTS = Path(__file__).resolve().parent.parent / "notebooks" / "results"  # the recorded runs of the course
 # 97.5% quantiles of Student's t for 1, 2, ... degrees of freedom.
 STUDENT_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
              2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042)
@@ -29,7 +30,7 @@ REQUIRED = {
 }
 
 
-class LedgerError(Exception):
+class RecordError(Exception):
     """A run record that cannot be read or must not be kept."""
 
 
@@ -72,17 +73,17 @@ class Run:
 
     @classmethod
     def load(cls, path: str | Path) -> "Run":
-        """Read a record; LedgerError if it isn't one."""
+        """Read a record; RecordError if it isn't one."""
         try:
             record = json.loads(Path(path).read_text())
         except (OSError, ValueError) as error:
-            raise LedgerError(f"{path}: not a readable run record ({error}); record the run again") from None
+            raise RecordError(f"{path}: not a readable run record ({error}); record the run again") from None
         names = {f.name for f in fields(cls)}
         if not isinstance(record, dict) or record.get("schema") != SCHEMA or set(record) != names:
-            raise LedgerError(f"{path}: not a run record of schema {SCHEMA}; record the run again")
+            raise RecordError(f"{path}: not a run record of schema {SCHEMA}; record the run again")
         run = cls(**record)
         if wrong := _wrong(run):
-            raise LedgerError(f"{path}: not a sound run record ({wrong}); record the run again")
+            raise RecordError(f"{path}: not a sound run record ({wrong}); record the run again")
         return run
 
 
@@ -100,12 +101,12 @@ def _wrong(run: Run) -> str | None:
     return "finished, and no epoch in the curve" if run.finished and not run.curve else None
 
 
-def load_results(folder: str | Path) -> dict[str, Run]:
+def load_results(folder: str | Path = RESULTS) -> dict[str, Run]:
     """The recorded runs in `folder` by file stem, in order of name. Only finished runs on CIFAR-10 may stand there."""
     runs = {path.stem: Run.load(path) for path in sorted(Path(folder).glob("*.json"))}
     for name, run in runs.items():
         if run.data["name"] != "CIFAR-10" or not run.finished:
-            raise LedgerError(f"{name}: a result must be a finished run on CIFAR-10; this is {run.data['name']}, "
+            raise RecordError(f"{name}: a result must be a finished run on CIFAR-10; this is {run.data['name']}, "
                               f"{'finished' if run.finished else 'unfinished'}; take it out of {folder}")
     return runs
 

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from course_utils import data, report
+from course_utils import data
 from course_utils.batches import SIZE, Batches
-from course_utils.distributed import processes
-from course_utils.ledger import Run
 from course_utils.machine import keep_freed_memory, this_machine
-from course_utils.progress import Progress
-from course_utils.recipes import RECIPES, Entry
+from course_utils.named_recipes import RECIPES, Entry
+from course_utils.plumbing.distributed import processes
+from course_utils.records import Run
+from course_utils.show import report
+from course_utils.show.progress import Progress
 from course_utils.trainer import Trainer
 from course_utils.training import fit
 

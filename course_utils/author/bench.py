@@ -23,9 +23,9 @@ from course_utils.machine import Machine, hardware, keep_freed_memory, seconds_p
 from course_utils.models import SpeedNet
 from course_utils.models.layers import Dropout
 from course_utils.models.vgg import VGG
-from course_utils.recipes import speedrun
+from course_utils.named_recipes import speedrun
+from course_utils.plumbing.synthetic import draw
 from course_utils.schedules import constant
-from course_utils.synthetic import draw
 from course_utils.training import Recipe, Trainer
 
 
@@ -103,7 +103,7 @@ def in_processes(case: str, batch_size: int, steps: int, repeats: int = 3) -> li
     process, and memory that one way has kept would help the others.
     """
     def per_second(way: str) -> Callable[[], float]:
-        command = [sys.executable, "-m", "course_utils.bench", case, way, str(batch_size), str(steps)]
+        command = [sys.executable, "-m", "course_utils.author.bench", case, way, str(batch_size), str(steps)]
         return lambda: float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
     ways = list(WAYS[case])

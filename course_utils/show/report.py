@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from matplotlib.image import imsave
 
-from course_utils.files import write_atomically
-from course_utils.ledger import Run
+from course_utils.plumbing.files import write_atomically
+from course_utils.records import Run
 
 REFRESH_SECONDS = 10
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # the browser loads nothing either

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
-from course_utils import lessons
-from course_utils.files import PARTIAL, write_atomically
-from course_utils.lessons import LessonError
+from course_utils.author import lessons
+from course_utils.author.lessons import LessonError
+from course_utils.plumbing.files import PARTIAL, write_atomically
 
 GITHUB = "https://github.com/"
 TAG = "colab"  # of the cell that fetches the course

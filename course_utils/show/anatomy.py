@@ -5,8 +5,7 @@ counts the arithmetic of convolutions and linear layers, a multiply-add as two o
 field is followed through every tensor operation, so also through sums, concatenations and functional calls.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,6 +14,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
+
+from course_utils.model_size import evaluating, flops, parameters
+
+__all__ = ["Layer", "flops", "layers", "parameters", "table"]
 
 
 @dataclass(frozen=True)
@@ -100,19 +103,6 @@ class _FieldMode(TorchDispatchMode):
         return result
 
 
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; afterwards every module is in the mode it was in."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
 def layers(model: nn.Module, input_size: tuple[int, int, int] = (3, 32, 32)) -> list[Layer]:
     """The model's layers in the order in which they run on one image of `input_size` (C, H, W).
 
@@ -147,7 +137,7 @@ def _inspect(model: nn.Module, input_size: tuple[int, int, int]) -> tuple[list[L
     image = torch.zeros(1, *input_size, device=weight.device, dtype=weight.dtype)
     image.field = _Field(0, 0, 1)
     try:
-        with _evaluating(model), counter, _FieldMode():  # _FieldMode last: it must see the calls first
+        with evaluating(model), counter, _FieldMode():  # _FieldMode last: it must see the calls first
             model(image)
     except (RuntimeError, ValueError) as error:
         message = f"{type(model).__name__} cannot take an image of {_shape(input_size)}: {running}{error}"
@@ -156,16 +146,6 @@ def _inspect(model: nn.Module, input_size: tuple[int, int, int]) -> tuple[list[L
         for handle in handles:
             handle.remove()
     return rows, counter.get_total_flops()
-
-
-def parameters(model: nn.Module) -> int:
-    """Number of parameters, trained and frozen, each once. Running statistics are not parameters."""
-    return sum(p.numel() for p in model.parameters())
-
-
-def flops(model: nn.Module, input_size: tuple[int, int, int] = (3, 32, 32)) -> int:
-    """Operations of one forward pass of one image; a multiply-add is two (convolution and linear only)."""
-    return _inspect(model, input_size)[1]
 
 
 def _shape(shape: Sequence[int]) -> str:

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from course_utils.data import CLASSES
-from course_utils.ledger import Run
+from course_utils.records import Run
 
 
 def make_run(

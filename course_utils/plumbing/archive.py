@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from course_utils import download
+from course_utils.plumbing import download
 
 
 def header(*shape: int) -> bytes:

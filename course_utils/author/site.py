@@ -7,8 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from course_utils import lessons
-from course_utils.lessons import LessonError
+from course_utils.author import lessons
+from course_utils.author.lessons import LessonError
 
 TOOLS = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx-mathjax-offline")
 

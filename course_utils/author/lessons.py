@@ -1,6 +1,6 @@
-"""The lessons: what `course.toml` says of them, what parameters they declare, what result they report.
+"""The lessons: what `course.toml` says of them, and what parameters they declare.
 
-Papermill is imported only when parameters are asked for: `result` must work where it isn't installed.
+Papermill is imported only when parameters are asked for: lesson 0 lists the lessons where it isn't installed.
 """
 
 import ast
@@ -13,10 +13,9 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 PRESETS = ("smoke", "quick", "full")
 DATASETS = ("auto", "cifar10", "synthetic")
-RESULT = "application/x-course-result+json"  # the output type by which a lesson says what accuracy it reached
 
 
 class LessonError(ValueError):
@@ -176,21 +175,3 @@ def plan(lessons: Sequence[Lesson], preset: str, dataset: str, settings: Iterabl
         for i in takers:
             plans[i][name] = lessons[i].parameters[name].read(text)
     return plans
-
-
-def result(accuracy: float, on: str, data: str) -> None:
-    """Show, in a lesson, what it reached; `course run` reads it for its table.
-
-    accuracy: a fraction, `on` "held_out" or "test" images of `data`, the data set's name.
-    """
-    if not 0 <= accuracy <= 1 or on not in ("held_out", "test"):
-        raise ValueError(f"expected a fraction on held_out or test, not {accuracy!r} on {on!r}")
-    from IPython.display import display
-
-    reached = {"accuracy": float(accuracy), "on": on, "data": data}
-    display({"text/plain": f"Reached {accuracy_text(reached)}", RESULT: reached}, raw=True)
-
-
-def accuracy_text(reached: dict[str, Any]) -> str:
-    """A result in a few words, such as "81.20% held-out CIFAR-10"."""
-    return f"{reached['accuracy']:.2%} {reached['on'].replace('_', '-')} {reached['data']}"

@@ -1,9 +1,11 @@
-"""What a reader sees while a network trains: one line per epoch, rewritten in place in a notebook."""
+"""What a reader sees while a network trains, one line per epoch, and at the end: what it reached."""
 
 import sys
+from typing import Any
 
-from course_utils.ledger import Run
+from course_utils.records import Run
 
+RESULT = "application/x-course-result+json"  # the output type by which a lesson says what accuracy it reached
 HEADER = f"{'epoch':>5}  {'rate':>8}  {'train loss':>10}  {'accuracy':>8}  {'held-out':>8}  {'seconds':>7}"
 
 
@@ -38,3 +40,21 @@ class Progress:
             self.handle = display(table, raw=True, display_id=True)
         else:
             self.handle.update(table, raw=True)
+
+
+def reached(accuracy: float, on: str, data: str) -> None:
+    """Show, in a lesson, what it reached; `course run` reads it for its table.
+
+    accuracy: a fraction, `on` "held_out" or "test" images of `data`, the data set's name.
+    """
+    if not 0 <= accuracy <= 1 or on not in ("held_out", "test"):
+        raise ValueError(f"expected a fraction on held_out or test, not {accuracy!r} on {on!r}")
+    from IPython.display import display
+
+    result = {"accuracy": float(accuracy), "on": on, "data": data}
+    display({"text/plain": f"Reached {accuracy_text(result)}", RESULT: result}, raw=True)
+
+
+def accuracy_text(result: dict[str, Any]) -> str:
+    """A result in a few words, such as "81.20% held-out CIFAR-10"."""
+    return f"{result['accuracy']:.2%} {result['on'].replace('_', '-')} {result['data']}"

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from course_utils.files import write_atomically
-from course_utils.lessons import RESULT, Lesson, LessonError, accuracy_text, literal
+from course_utils.author.lessons import Lesson, LessonError, literal
+from course_utils.plumbing.files import write_atomically
+from course_utils.show.progress import RESULT, accuracy_text
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from matplotlib.colors import PowerNorm
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from course_utils import figure
-from course_utils.anatomy import Layer
-from course_utils.figure import BLUE, COLOURS, GREEN, INK, MARKERS, PALE, VERMILION, WIDTH, Picture, styled
-from course_utils.ledger import Run
+from course_utils.records import Run
+from course_utils.show import figure
+from course_utils.show.anatomy import Layer
+from course_utils.show.figure import BLUE, COLOURS, GREEN, INK, MARKERS, PALE, VERMILION, WIDTH, Picture, styled
 
 
 def _array(values: Any) -> np.ndarray:

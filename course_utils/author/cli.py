@@ -1,0 +1,243 @@
+"""The command line: `course run`, `course lab`, `course data`, `course bench`, `course reproduce`,
+`course site`, `course links`.
+
+Bad input is answered by one line on stderr and exit status 2, and nothing is written. Status 1 says that the
+work itself failed, 130 that it was interrupted. Each command imports what it needs: `--help` answers at once.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+from course_utils.author import lessons
+from course_utils.author.lessons import LessonError
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"course: {message}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except LessonError as error:
+        print(f"course: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ncourse: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="course", description="Train convolutional networks on CIFAR-10, lesson by lesson.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="execute lessons and link the executed copies on a page")
+    run.add_argument("lessons", nargs="*", metavar="LESSON", help="number or name (default: every lesson)")
+    run.add_argument("--preset", choices=lessons.PRESETS, help="default: $COURSE_PRESET, else full on a GPU or quick")
+    run.add_argument("--dataset", choices=lessons.DATASETS, default="auto", help="default: %(default)s")
+    run.add_argument("--out", type=Path, default="course-run", metavar="DIR", help="default: ./course-run")
+    run.add_argument("--jobs", type=_positive, default=1, metavar="N", help="lessons at once (default: 1)")
+    setting = {"dest": "settings", "action": "append", "default": [], "metavar": "NAME=VALUE"}
+    run.add_argument("-p", help="set a parameter in every lesson that has it; repeatable", **setting)
+    run.set_defaults(command=_run)
+
+    lab = commands.add_parser("lab", help="open JupyterLab on the first lesson")
+    lab.set_defaults(command=_lab)
+
+    data = commands.add_parser("data", help="fetch CIFAR-10, check it, and say what is there")
+    data.add_argument("--root", type=Path, metavar="DIR", help="default: $COURSE_DATA, else the user's cache")
+    data.set_defaults(command=_data)
+
+    bench = commands.add_parser("bench", help="our way of input, training and inference against the usual one")
+    bench.add_argument("case", choices=("input", "train", "speedrun", "infer", "all"))
+    bench.add_argument("--json", type=Path, metavar="FILE", help="write the measurements there too")
+    bench.set_defaults(command=_bench)
+
+    reproduce = commands.add_parser("reproduce", help="train by a named recipe and write the record of the run")
+    reproduce.add_argument("name", nargs="?", metavar="NAME", help="see --list")
+    reproduce.add_argument("--list", action="store_true", help="the recipes, with estimated times on this machine")
+    reproduce.add_argument("--seed", type=_whole, default=0, metavar="S", help="the first seed (default: %(default)s)")
+    reproduce.add_argument("--seeds", type=_positive, default=1, metavar="N", help="that many seeds (default: 1)")
+    length = reproduce.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=_positive, metavar="E", help="stretch the recipe to E epochs")
+    length.add_argument("--budget", type=_positive, metavar="MINUTES", help="as many epochs as fit, for all seeds")
+    reproduce.add_argument("--out", type=Path, default="reproduced", metavar="DIR", help="default: ./reproduced")
+    reproduce.add_argument("--dataset", choices=lessons.DATASETS[1:], default="cifar10", help="default: %(default)s")
+    reproduce.set_defaults(command=_reproduce)
+
+    site = commands.add_parser("site", help="build the web site from the lessons as they are")
+    site.add_argument("--out", type=Path, default="course-site", metavar="DIR", help="default: ./course-site")
+    site.set_defaults(command=_site)
+
+    links = commands.add_parser("links", help="set the repository's address in every badge, link and lesson")
+    links.add_argument("--repo", metavar="OWNER/NAME", help="on GitHub (default: as in course.toml)")
+    links.add_argument("--ref", metavar="REF", help="the tag or branch for readers (default: as in course.toml)")
+    links.set_defaults(command=_links)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    preset = options.preset or os.environ.get("COURSE_PRESET") or _default_preset()
+    chosen = lessons.choose(lessons.load(lessons.NOTEBOOKS), options.lessons)
+    plans = lessons.plan(chosen, preset, options.dataset, options.settings)
+    out = _output_folder(options.out)
+    from course_utils.author import runner
+
+    outcomes = runner.run(chosen, plans, preset, out, options.jobs)
+    print("\n" + _table([outcome.row for outcome in outcomes]) + f"\n\nOpen {out / 'index.html'}")
+    failures = [outcome for outcome in outcomes if outcome.error]
+    for outcome in failures:
+        print(f"course: {outcome.lesson.name} failed in {outcome.error}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _lab(options: argparse.Namespace) -> int:
+    first = lessons.load(lessons.NOTEBOOKS)[0].path
+    return subprocess.call([sys.executable, "-m", "jupyterlab", str(first)])
+
+
+def _data(options: argparse.Namespace) -> int:
+    from course_utils import data
+
+    try:
+        dataset = data.load("cifar10", options.root)
+    except data.DataError as error:
+        print(f"course: {error}", file=sys.stderr)
+        return 1
+    print(data.describe(dataset, options.root))
+    return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    if options.json:
+        if options.json.is_dir():
+            raise LessonError(f"{options.json} is a folder: --json takes a file")
+        _check_folder(options.json.resolve().parent)
+    from course_utils.author import bench
+    from course_utils.plumbing.files import write_atomically
+
+    measured = bench.run(bench.CASES if options.case == "all" else (options.case,))
+    print(_table(measured["rows"]))
+    if options.json:
+        write_atomically(options.json, (json.dumps(measured, indent=1) + "\n").encode())
+    return 0
+
+
+def _reproduce(options: argparse.Namespace) -> int:
+    from course_utils import named_recipes
+    from course_utils.author import reproduce
+    from course_utils.checkpoints import CheckpointError
+    from course_utils.data import DataError, load
+    from course_utils.training import Diverged
+
+    if options.list:
+        return _list_recipes()
+    if options.name not in named_recipes.RECIPES:
+        asked = f"there is no recipe {options.name}" if options.name else "which recipe?"
+        raise LessonError(f"{asked}: choose from {', '.join(named_recipes.RECIPES)}")
+    _check_folder(options.out.resolve())
+    epochs = options.epochs
+    try:
+        dataset = load(options.dataset)
+        if options.budget:
+            epochs = reproduce.epochs_within(options.budget, options.name, options.out, options.seeds)
+            print(f"{epochs} epochs fit in {options.budget} minutes here")
+        for seed in range(options.seed, options.seed + options.seeds):
+            print(reproduce.reproduce(options.name, dataset, options.out, seed, epochs))
+    except (DataError, CheckpointError, Diverged) as error:
+        print(f"course: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _list_recipes() -> int:
+    """Print a line as soon as it is measured: the slowest networks take seconds each."""
+    from course_utils.author import reproduce
+
+    print(f"{'recipe':24}  {'network':10}  {'epochs':>6}  {'batch':>5}  {'estimated here':>14}  published")
+    for name, entry, minutes in reproduce.estimates():
+        network = getattr(entry.build, "func", entry.build).__name__
+        length = f"{minutes / 60:.1f} h" if minutes >= 90 else f"{minutes:.0f} min"
+        print(f"{name:24}  {network:10}  {entry.recipe.epochs:>6}  {entry.recipe.batch_size:>5}  {length:>14}  "
+              f"{entry.published}".rstrip(), flush=True)
+    return 0
+
+
+def _site(options: argparse.Namespace) -> int:
+    from course_utils.author import site
+
+    site.check_tools()
+    out = _output_folder(options.out)
+    if not site.build(out):
+        print("course: the site was not built", file=sys.stderr)
+        return 1
+    print(f"Open {out / 'index.html'}")
+    return 0
+
+
+def _links(options: argparse.Namespace) -> int:
+    from course_utils.author import links
+
+    now = links.load(lessons.NOTEBOOKS)
+    asked = {"name": options.repo, "ref": options.ref}
+    wanted = replace(now, **{key: value for key, value in asked.items() if value is not None})
+    changed = links.rewrite(lessons.NOTEBOOKS, wanted)
+    print(f"{wanted.address} at {wanted.ref}: " + (", ".join(changed) or "nothing to change"))
+    return 0
+
+
+def _positive(text: str) -> int:
+    return _whole(text, least=1)
+
+
+def _whole(text: str, least: int = 0) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"expected a whole number from {least}, not {text!r}")
+    return int(text)
+
+
+def _default_preset() -> str:
+    import torch
+
+    return "full" if torch.cuda.is_available() else "quick"
+
+
+def _output_folder(folder: Path) -> Path:
+    """A folder to write to, as an absolute path; LessonError if that can't be or it is that of the lessons."""
+    resolved = folder.resolve()
+    if resolved == lessons.NOTEBOOKS.resolve():
+        raise LessonError(f"{folder} holds the lessons themselves: choose another --out")
+    _check_folder(resolved)
+    return resolved
+
+
+def _check_folder(folder: Path) -> None:
+    """Make a folder, and make sure that files can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise LessonError(f"can't write to {folder}: {error.strerror}") from error
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows that have the same keys, as text in aligned columns with the keys above."""
+    lines = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

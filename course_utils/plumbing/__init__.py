@@ -1,0 +1,1 @@
+"""What the data and the files need beneath the lessons: archive, download, stand-in, whole-or-nothing files."""

@@ -1,0 +1,1 @@
+"""What a reader sees: figures, the anatomy of a network, progress, the report of a run."""

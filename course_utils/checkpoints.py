@@ -61,12 +61,13 @@ def resume(run: Run, trainer: Stateful, folder: str | Path) -> None:
     path = found[-1]
     try:
         state = _read(path)
-        before = Run(**state.pop("run"))
+        before = Run.from_json(state.pop("run"))
     except Exception as error:  # a damaged file raises almost anything
         raise CheckpointError(f"{path} is not a readable checkpoint ({_reason(error)}): expected what `fit` wrote "
                               "there; delete it to go on from the one before it, or choose another folder") from None
+    ours, theirs = asdict(run), asdict(before)
     for part in ("recipe", "model", "data"):
-        difference = _difference(getattr(before, part), getattr(run, part))
+        difference = _difference(theirs[part], ours[part])
         if difference:
             raise CheckpointError(f"{path} belongs to a run with another {part} ({difference}); choose another folder, "
                                   "or delete this one to start afresh")

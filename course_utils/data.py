@@ -13,7 +13,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -58,13 +58,17 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Train and test split. `name` is "CIFAR-10" or "SYNTHETIC"; `fingerprint` tells the exact bytes."""
+    """Train and test split, and what is held out of train. `name` is "CIFAR-10" or "SYNTHETIC".
+
+    `fingerprint` names the exact bytes.
+    """
 
     name: str
     train: Split
     test: Split
     fingerprint: str
     classes: tuple[str, ...]
+    held_out: Split | None = None
 
 
 def _class_by_class(labels: np.ndarray) -> np.ndarray:
@@ -82,6 +86,19 @@ def split(train: Split, held_out: int = 5000, seed: int = 0) -> tuple[Split, Spl
     shuffled = np.random.RandomState(seed).permutation(len(train))
     dealt = shuffled[_class_by_class(train.labels[shuffled])]
     return train.take(np.sort(dealt[held_out:])), train.take(np.sort(dealt[:held_out]))
+
+
+def hold_out(dataset: Dataset, images: int) -> Dataset:
+    """`dataset` with `images` of train held out by `split`; as it is, if they are held out already or none should be.
+
+    Raises ValueError if nothing would be left to train on.
+    """
+    if dataset.held_out is not None or images == 0:
+        return dataset
+    if images >= len(dataset.train):
+        raise ValueError(f"{images} images held out of {len(dataset.train)}: nothing is left to train on")
+    train, held_out = split(dataset.train, images)
+    return replace(dataset, train=train, held_out=held_out)
 
 
 def load(

@@ -2,39 +2,50 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_utils.batches import Batches
+from course_utils.records import Mistake, Result
 
 LISTED_MISTAKES = 24
 View = Callable[[Tensor], Tensor]
 
 
-def shifted(pixels: int) -> View:
-    """Images moved by so many pixels down and to the right (up and left if negative), their borders reflected."""
-    def view(images: Tensor) -> Tensor:
-        border, size = abs(pixels), images.shape[3]
-        start = border - pixels
-        return F.pad(images, (border,) * 4, "reflect")[:, :, start : start + size, start : start + size]
-
-    return view
+def original(images: Tensor) -> Tensor:
+    return images
 
 
-def with_mirrors(views: Sequence[tuple[View, float]]) -> tuple[tuple[View, float], ...]:
-    """Each view and its mirror image, with half of its weight each."""
-    mirrored = [(lambda images, view=view: view(images).flip(3), weight / 2) for view, weight in views]
-    return (*((view, weight / 2) for view, weight in views), *mirrored)
+def mirrored(images: Tensor) -> Tensor:
+    return images.flip(3)
 
 
-AS_IT_IS: tuple[tuple[View, float], ...] = ((lambda images: images, 1.0),)
+def down_right(images: Tensor) -> Tensor:
+    """Images (N, C, H, W) moved by one pixel down and to the right; what comes in is the border, reflected."""
+    return F.pad(images, (1, 0, 1, 0), "reflect")[:, :, :-1, :-1]
+
+
+def up_left(images: Tensor) -> Tensor:
+    """Images (N, C, H, W) moved by one pixel up and to the left; what comes in is the border, reflected."""
+    return F.pad(images, (0, 1, 0, 1), "reflect")[:, :, 1:, 1:]
+
+
+def down_right_mirrored(images: Tensor) -> Tensor:
+    return mirrored(down_right(images))
+
+
+def up_left_mirrored(images: Tensor) -> Tensor:
+    return mirrored(up_left(images))
+
+
+ORIGINAL: tuple[tuple[View, float], ...] = ((original, 1.0),)
 # Test-time views by name: the logits of what each makes of a batch are averaged with these weights.
 VIEWS: dict[str, tuple[tuple[View, float], ...]] = {
-    "mirror": with_mirrors(AS_IT_IS),
-    "mirror-shift": with_mirrors([(AS_IT_IS[0][0], 0.5), (shifted(1), 0.25), (shifted(-1), 0.25)]),
+    "mirror": ((original, 1 / 2), (mirrored, 1 / 2)),
+    "mirror-shift": ((original, 1 / 4), (down_right, 1 / 8), (up_left, 1 / 8),
+                     (mirrored, 1 / 4), (down_right_mirrored, 1 / 8), (up_left_mirrored, 1 / 8)),
 }
 
 
@@ -68,22 +79,21 @@ class Evaluation:
         classes = self.logits.shape[1]
         return torch.bincount(self.labels * classes + self.predictions, minlength=classes**2).view(classes, classes)
 
-    def mistakes(self) -> list[dict[str, Any]]:
+    def mistakes(self) -> list[Mistake]:
         """Up to 24 wrong answers given with the most confidence (softmax probability), worst first."""
         confidence, predicted = self.logits.softmax(1).max(1)
         wrong = (predicted != self.labels).nonzero().squeeze(1)
         worst = wrong[confidence[wrong].argsort(descending=True, stable=True)][:LISTED_MISTAKES].tolist()
-        return [{"index": i, "label": self.labels[i].item(), "predicted": predicted[i].item(),
-                 "confidence": round(confidence[i].item(), 4)} for i in worst]
+        return [Mistake(i, self.labels[i].item(), predicted[i].item(), round(confidence[i].item(), 4)) for i in worst]
 
-    def result(self, on: str) -> dict[str, Any]:
-        """What the record keeps."""
-        return {"on": on, "loss": self.loss, "accuracy": self.accuracy, "accuracy_with_views": None,
-                "confusion": self.confusion.tolist(), "mistakes": self.mistakes(), "predictions": self.digits}
+    def result(self, on: str, with_views: "Evaluation | None" = None) -> Result:
+        """What the record keeps of these scores and, where there are any, of those with test-time views."""
+        return Result(on, self.loss, self.accuracy, with_views.accuracy if with_views else None,
+                      self.confusion.tolist(), self.mistakes(), self.digits, with_views.digits if with_views else None)
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, batches: Batches, views: Sequence[tuple[View, float]] = AS_IT_IS) -> Evaluation:
+def evaluate(model: nn.Module, batches: Batches, views: Sequence[tuple[View, float]] = ORIGINAL) -> Evaluation:
     """The network's logits on every image of `batches`, in evaluation mode, averaged over `views` of the image."""
     was_training = model.training
     model.eval()

@@ -10,8 +10,7 @@ from torch import nn
 from course_utils.batches import Batches
 from course_utils.data import Split
 from course_utils.machine import this_machine
-from course_utils.recipe import Recipe
-from course_utils.trainer import Trainer
+from course_utils.training import Recipe, Trainer
 
 EXPLODED = 4.0  # times the lowest loss so far
 
@@ -44,8 +43,8 @@ def range_test(
         torch.manual_seed(recipe.seed)
         for step, (images, labels) in enumerate(itertools.islice(stream, steps)):
             rate = low * (high / low) ** (step / (steps - 1))
-            for group in trainer.optimizer.param_groups:
-                group["lr"] = rate * group["boost"]
+            for group in (group for optimizer in trainer.optimizers for group in optimizer.param_groups):
+                group["lr"] = rate * group.get("boost", 1.0)
             loss = trainer.step(images, labels)[0].item()
             measured.append((rate, loss))
             lowest = min(lowest, loss)

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
+
+from course_utils.records import Hardware
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -99,18 +100,18 @@ def seconds_per_call(function: Callable[[], object], calls: int = 5, warmup: int
     return statistics.median(seconds[warmup:])
 
 
-def hardware(machine: Machine) -> dict[str, Any]:
-    """What a run record says of the hardware."""
-    flags = sorted(processor_flags() & {"amx_bf16", "avx512_bf16", "avx512f", "avx2"})
-    return {
-        "device": machine.device.type,
-        "gpu": torch.cuda.get_device_name(machine.device) if machine.device.type == "cuda" else None,
-        "processor": _processor_field("model name") or platform.processor() or platform.machine(),
-        "processor_flags": flags,
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "precision": str(machine.precision).removeprefix("torch."),
-    }
+def hardware(machine: Machine, processes: int = 1) -> Hardware:
+    """What the record of a run in so many `processes` says of the hardware."""
+    return Hardware(
+        device=machine.device.type,
+        gpu=torch.cuda.get_device_name(machine.device) if machine.device.type == "cuda" else None,
+        processor=_processor_field("model name") or platform.processor() or platform.machine(),
+        processor_flags=sorted(processor_flags() & {"amx_bf16", "avx512_bf16", "avx512f", "avx2"}),
+        cores=os.cpu_count(),
+        threads=torch.get_num_threads(),
+        precision=str(machine.precision).removeprefix("torch."),
+        processes=processes,
+    )
 
 
 def versions() -> dict[str, str]:

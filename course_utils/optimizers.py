@@ -1,12 +1,91 @@
-"""Muon: momentum, orthogonalised, for the filters of convolutions (Jordan et al., 2024). Lesson 9 builds it."""
+"""What updates the weights: a recipe's `optimizer` is one of these, or a reader's own.
+
+An optimizer here is a frozen dataclass with one method, `build`, which makes PyTorch's optimizers for a model. The loop
+sets the learning rate of every group before each step, multiplied by the group's "boost" where it has one.
+"""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # chosen for steepness at 0: small singular values grow fastest
+
+
+class Optimizer(Protocol):
+    """How a model is updated. A frozen dataclass keeps its settings in the record of the run, by its `repr`."""
+
+    def build(self, model: nn.Module) -> list[torch.optim.Optimizer]:
+        """PyTorch's optimizers for the parameters of `model` that are trained."""
+        ...
+
+
+@dataclass(frozen=True)
+class SGD:
+    """SGD with momentum and weight decay, whose groups may learn at rates of their own.
+
+    `dampening` scales the gradient's share in the momentum buffer by 1 - dampening. Biases learn `bias_boost` times
+    faster and decay as much slower, linear layers `head_boost` times. The bias of a whitening layer (a convolution
+    whose filters are fixed) learns `whitening_boost` times faster, and for the share `whitening_part` of the run only
+    (None: all of it), its rate going through the whole schedule in that time.
+    """
+
+    weight_decay: float = 5e-4
+    momentum: float = 0.9
+    dampening: float = 0.0
+    nesterov: bool = False
+    bias_boost: float = 1.0
+    head_boost: float = 1.0
+    whitening_boost: float = 1.0
+    whitening_part: float | None = None
+
+    def build(self, model: nn.Module) -> list[torch.optim.Optimizer]:
+        return [self.over(trained(model))]
+
+    def over(self, parameters: dict[nn.Parameter, nn.Module]) -> torch.optim.SGD:
+        """SGD over `parameters`, each with the layer that it belongs to, in one group per boost and part."""
+        groups: dict[tuple[float, float | None], list[nn.Parameter]] = {}
+        for parameter, layer in parameters.items():
+            groups.setdefault(self.boost_and_part(parameter, layer), []).append(parameter)
+        rows = [{"params": group, "boost": boost, "part": part, "weight_decay": self.weight_decay / boost}
+                for (boost, part), group in groups.items()]
+        return torch.optim.SGD(rows, lr=0.0, momentum=self.momentum, dampening=self.dampening,
+                               nesterov=self.nesterov, fused=True)
+
+    def boost_and_part(self, parameter: nn.Parameter, layer: nn.Module) -> tuple[float, float | None]:
+        """How much faster a parameter learns, and for what share of the run (None: all of it)."""
+        if isinstance(layer, nn.Linear):
+            return self.head_boost, None
+        if parameter is not getattr(layer, "bias", None):
+            return 1.0, None
+        if isinstance(layer, nn.Conv2d) and not layer.weight.requires_grad:
+            return self.whitening_boost, self.whitening_part
+        return self.bias_boost, None
+
+
+@dataclass(frozen=True)
+class MuonAndSGD(SGD):
+    """Muon, of momentum `muon`, for the filters of convolutions; SGD for the rest."""
+
+    muon: float = 0.6
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.muon < 1:
+            raise ValueError(f"muon's momentum {self.muon} is not in [0, 1)")
+
+    def build(self, model: nn.Module) -> list[torch.optim.Optimizer]:
+        parameters = trained(model)
+        banks = [parameter for parameter in parameters if parameter.ndim == 4]
+        rest = {parameter: layer for parameter, layer in parameters.items() if parameter.ndim != 4}
+        return [self.over(rest), Muon(banks, lr=0.0, momentum=self.muon)]
+
+
+def trained(model: nn.Module) -> dict[nn.Parameter, nn.Module]:
+    """The parameters of `model` that are trained, in their order, each with the layer that it belongs to."""
+    return {parameter: layer for layer in model.modules() for parameter in layer.parameters(recurse=False)
+            if parameter.requires_grad}
 
 
 def orthogonalise(matrix: Tensor, steps: int = 3) -> Tensor:
@@ -29,8 +108,9 @@ def orthogonalise(matrix: Tensor, steps: int = 3) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """Nesterov momentum whose update of each filter bank, as a matrix (out, in * height * width), is orthogonalised.
 
-    Before each step a bank is scaled to Frobenius norm sqrt(out), that of a matrix with orthonormal rows, so the rate
-    is the share of the weights that a step renews; weight decay has nothing to do.
+    Jordan et al., 2024; PyTorch's own Muon takes matrices only. Before each step a bank is scaled to Frobenius norm
+    sqrt(out), that of a matrix with orthonormal rows, so the rate is the share of the weights that a step renews;
+    weight decay has nothing to do.
     """
 
     def __init__(self, banks: Iterable[nn.Parameter] | list[dict[str, Any]], lr: float, momentum: float) -> None:

@@ -1,8 +1,8 @@
-"""Learning rate as a function of progress.
+"""The learning rate, or another value that changes during a run, as a function of the epoch.
 
-A schedule is a tuple of knots ``(epoch, learning rate)`` in order of epoch; between knots the rate is linear,
-before the first and after the last it is constant. Two knots at the same epoch make a drop. Being plain data, a
-schedule is stored in the run record as it is.
+A schedule is a tuple of knots ``(epoch, value)`` in order of epoch; between knots the value is linear, before the
+first and after the last it is constant. Two knots at the same epoch make a drop. Being plain data, a schedule is
+stored in the run record.
 """
 
 import math
@@ -11,8 +11,8 @@ from bisect import bisect_right
 Knots = tuple[tuple[float, float], ...]
 
 
-def rate_at(knots: Knots, epoch: float) -> float:
-    """The learning rate after `epoch` epochs (a fraction within an epoch); at a drop, the rate after it."""
+def value_at(knots: Knots, epoch: float) -> float:
+    """The value after `epoch` epochs (a fraction within an epoch); at a drop, the value after it."""
     right = bisect_right(knots, epoch, key=lambda knot: knot[0])
     if right == 0:
         return knots[0][1]

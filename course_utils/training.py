@@ -1,27 +1,35 @@
-"""Training a network from an explicit recipe. Lesson 2 builds this loop."""
+"""Training a network from an explicit recipe: a run, an epoch, a step. Lesson 2 builds this loop."""
 
+import copy
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from course_utils import data, model_size, yuv
+from course_utils import data, model_size, schedules, yuv
 from course_utils.batches import Batches
 from course_utils.checkpoints import resume, save_checkpoint
 from course_utils.evaluation import VIEWS, evaluate
 from course_utils.machine import Machine, hardware, keep_freed_memory, this_machine, versions
 from course_utils.plumbing.distributed import ALONE, Processes, processes
 from course_utils.recipe import Recipe
-from course_utils.records import Run
-from course_utils.trainer import Diverged, Trainer, check_finite
+from course_utils.records import Data, Epoch, Model, Run, Seconds
 
 __all__ = ["Diverged", "Recipe", "Trainer", "fit"]
 
 EVALUATION_BATCH = 500
+AVERAGING_INTERVAL = 5  # steps; averaging at each of them costs more and gains nothing (Page, 2019)
+
+
+class Diverged(Exception):
+    """The loss is no longer a number."""
 
 
 def fit(
@@ -51,74 +59,184 @@ def fit(
         raise ValueError(f"the recipe asks for {recipe.precision}, the machine for {precision}: make them agree")
     if machine.device.type == "cpu":
         keep_freed_memory()
-    recipe, together = replace(recipe, precision=precision), processes(machine.device)
-    train, held_out, test_set = prepare(recipe, dataset, machine, test, together)
+    recipe, workers = replace(recipe, precision=precision), processes(machine.device)
+    first = workers.rank == 0
+    train, held_out, test_set = prepare(recipe, dataset, machine, test, workers)
     model.to(machine.device, memory_format=machine.memory_format)
-    run = new_run(model, recipe, dataset, machine, len(train.labels))
-    run.hardware["processes"] = together.count
-    trainer = Trainer(model, recipe, train, together)
-    torch.manual_seed(recipe.seed + together.rank)
+    run = new_run(model, recipe, dataset, machine, len(train.labels), workers.count)
+    trainer = Trainer(model, recipe, train, workers)
+    torch.manual_seed(recipe.seed + workers.rank)
     if folder is not None:
         resume(run, trainer, folder)
-    for epoch in range(len(run.curve), recipe.epochs):
+
+    for number in range(len(run.curve), recipe.epochs):
         start = time.perf_counter()
-        row = trainer.epoch(epoch)
+        loss, accuracy, rate, seconds = trainer.epoch(number)
+        held_out_loss = held_out_accuracy = None
         if held_out:
             scores = evaluate(trainer.scored, held_out)
-            check_finite(scores.loss, len(train) * (epoch + 1), epoch + 1, row["rate"])
-            row |= {"held_out_loss": scores.loss, "held_out_accuracy": scores.accuracy}
-            run.result = scores.result("held_out")
-        row["wall_seconds"] = time.perf_counter() - start
-        run.curve.append(row)
-        run.seconds = {"training": sum(done["seconds"] for done in run.curve),
-                       "wall": sum(done["wall_seconds"] for done in run.curve)}
-        if folder is not None and together.rank == 0:
+            check_finite(scores.loss, trainer.steps, number + 1, rate)
+            held_out_loss, held_out_accuracy, run.result = scores.loss, scores.accuracy, scores.result("held_out")
+        run.curve.append(Epoch(number + 1, loss, accuracy, held_out_loss, held_out_accuracy, rate, seconds,
+                               wall_seconds=time.perf_counter() - start))
+        run.seconds = Seconds.of(run.curve)
+        if folder is not None and first:
             save_checkpoint(run, trainer, folder)
-        if on_epoch and together.rank == 0:
+        if on_epoch and first:
             on_epoch(run)
+
     start = time.perf_counter()
     if trainer.average is not None:
         model.load_state_dict(trainer.average.state_dict())
-    if test_set:
-        scores = evaluate(model, test_set)
-        check_finite(scores.loss, len(train) * recipe.epochs, recipe.epochs, run.curve[-1]["rate"])
-        run.result = scores.result("test")
-    if recipe.views and (scored := test_set or held_out):
-        averaged = evaluate(model, scored, VIEWS[recipe.views])
-        run.result |= {"accuracy_with_views": averaged.accuracy, "predictions_with_views": averaged.digits}
-    run.seconds["wall"] += time.perf_counter() - start
+    on, last = ("test", test_set) if test else ("held_out", held_out)
+    if last and (test or recipe.views):
+        scores = evaluate(model, last)
+        check_finite(scores.loss, trainer.steps, recipe.epochs, run.curve[-1].rate)
+        run.result = scores.result(on, evaluate(model, last, VIEWS[recipe.views]) if recipe.views else None)
+    run.seconds = Seconds.of(run.curve, time.perf_counter() - start)
     run.finished = True
-    if folder is not None and together.rank == 0:
+    if folder is not None and first:
         run.save(Path(folder) / "run.json")
     return run
 
 
+class Trainer:
+    """The state that training changes (weights, their average, momentum, loss scale), an epoch and a step."""
+
+    def __init__(self, model: nn.Module, recipe: Recipe, batches: Batches, workers: Processes = ALONE) -> None:
+        self.model, self.recipe, self.batches, self.machine = model, recipe, batches, batches.machine
+        self.workers = workers
+        self.parallel = workers.wrap(model)  # the model itself, where one process trains alone
+        self.optimizers = recipe.optimizer.build(model)
+        self.average = copy.deepcopy(model) if recipe.averaging else None
+        self.steps = 0
+        # float16 gradients underflow unless the loss is scaled up; in the other precisions this does nothing.
+        self.scaler = torch.amp.GradScaler(self.machine.device.type, enabled=self.machine.precision == torch.float16)
+
+    @property
+    def scored(self) -> nn.Module:
+        """The network whose accuracy counts: the average of the weights where there is one."""
+        return self.model if self.average is None else self.average
+
+    def epoch(self, number: int) -> tuple[float, float, float, float]:
+        """Train on every batch once; `number` counts from 0.
+
+        Returns the mean loss and the accuracy on the batches trained on, the last learning rate, and the seconds taken.
+        """
+        self.model.train()
+        start, steps = time.perf_counter(), len(self.batches)
+        loss_sum, right = torch.zeros((), device=self.machine.device), torch.zeros((), device=self.machine.device)
+        for step, (images, labels) in enumerate(self.batches.epoch(number, self.recipe.side_in(number))):
+            rate = self.set_rates(number + step / steps)
+            loss, correct = self.step(images, labels)
+            loss_sum += loss
+            right += correct
+            # Reading the loss makes a GPU wait, so there it is read once per epoch.
+            if self.machine.device.type == "cpu" or step == steps - 1:
+                check_finite(loss_sum.item(), self.steps, number + 1, rate)
+        loss, accuracy = self.workers.mean(loss_sum / steps), self.workers.mean(right / (steps * len(labels)))
+        return loss.item(), accuracy.item(), rate, time.perf_counter() - start
+
+    def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """One update of the weights; returns the batch's mean loss and its number of right answers."""
+        with self.machine.autocast():
+            logits = self.parallel(images)
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
+        self.model.zero_grad()
+        self.scaler.scale(loss).backward()
+        for optimizer in self.optimizers:
+            self.scaler.step(optimizer)
+        self.scaler.update()
+        self.steps += 1
+        if self.average is not None and self.steps % AVERAGING_INTERVAL == 0:
+            move_towards(self.average, self.model, 1 - self.recipe.averaging**AVERAGING_INTERVAL)
+        return loss.detach(), (logits.detach().argmax(1) == labels).sum()
+
+    def set_rates(self, epoch: float) -> float:
+        """Set the learning rate of every group, and the momentum where the recipe's changes, after `epoch` epochs.
+
+        A group's rate is the schedule's times its "boost". One with a "part" goes through the whole schedule in that
+        share of the run, and then learns no more.
+        Returns the schedule's rate.
+        """
+        recipe = self.recipe
+        rate = schedules.value_at(recipe.schedule, epoch)
+        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
+            boost, part = group.get("boost", 1.0), group.get("part")
+            if recipe.momentum is not None:
+                group["momentum"] = schedules.value_at(recipe.momentum, epoch)
+            if part is None:
+                group["lr"] = rate * boost
+            elif epoch < part * recipe.epochs:
+                ahead = epoch * recipe.epochs / (part * recipe.epochs)
+                group["lr"] = schedules.value_at(recipe.schedule, ahead) * boost
+            else:
+                group["lr"] = 0.0
+                if self.workers.count == 1:  # its gradient is computed no more; several processes wait for every one
+                    for parameter in group["params"]:
+                        parameter.requires_grad_(False).grad = None
+        return rate
+
+    def state_dict(self) -> dict[str, Any]:
+        generators = {"cpu": torch.get_rng_state()}
+        if self.machine.device.type == "cuda":
+            generators["cuda"] = torch.cuda.get_rng_state()
+        average = None if self.average is None else self.average.state_dict()
+        return {"model": self.model.state_dict(), "average": average,
+                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+                "scaler": self.scaler.state_dict(), "steps": self.steps, "generators": generators}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.steps = state["steps"]
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.scaler.load_state_dict(state["scaler"])
+        torch.set_rng_state(state["generators"]["cpu"])
+        if "cuda" in state["generators"]:
+            torch.cuda.set_rng_state(state["generators"]["cuda"])
+
+
+@torch.no_grad()
+def move_towards(average: nn.Module, model: nn.Module, share: float) -> None:
+    """Move the weights and running statistics of `average` by `share` of the way to those of `model`."""
+    for ours, theirs in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+        if ours.is_floating_point():
+            ours.lerp_(theirs, share)
+
+
+def check_finite(loss: float, step: int, epoch: int, rate: float) -> None:
+    """Raise Diverged, naming `step` and `epoch` (both from 1), where the loss is nan or infinite."""
+    if not math.isfinite(loss):
+        raise Diverged(f"the loss became {loss} by step {step} (epoch {epoch}) at learning rate {rate:g}; "
+                       "lower the learning rate or warm up longer")
+
+
 def prepare(
-    recipe: Recipe, dataset: data.Dataset, machine: Machine, test: bool, together: Processes = ALONE
+    recipe: Recipe, dataset: data.Dataset, machine: Machine, test: bool, workers: Processes = ALONE
 ) -> tuple[Batches, Batches | None, Batches | None]:
     """Batches to train on, the held-out ones that score the curve (None if nothing is held out), and the test set's."""
-    if recipe.held_out >= len(dataset.train):
-        raise ValueError(f"{recipe.held_out} images held out of {len(dataset.train)}: nothing is left to train on")
-    splits = {"train": dataset.train}
-    if recipe.held_out:
-        splits["train"], splits["held_out"] = data.split(dataset.train, recipe.held_out)
-    if test:
-        splits["test"] = dataset.test
+    dataset = data.hold_out(dataset, recipe.held_out)
+    splits = {"train": dataset.train, "held_out": dataset.held_out, "test": dataset.test if test else None}
+    splits = {name: split for name, split in splits.items() if split is not None}
     if recipe.colour == "yuv":
         splits = dict(zip(splits, yuv.preprocess(*splits.values()), strict=True))
     train = Batches(splits.pop("train"), recipe.batch_size, machine, recipe.augmentation, recipe.seed,
-                    share=together.share(recipe.batch_size))
+                    share=workers.share(recipe.batch_size))
     scored = {name: Batches(split, EVALUATION_BATCH, machine) for name, split in splits.items()}
     return train, scored.get("held_out"), scored.get("test")
 
 
-def new_run(model: nn.Module, recipe: Recipe, dataset: data.Dataset, machine: Machine, images: int) -> Run:
-    """The record of a run that hasn't begun, of so many `images` to train on."""
+def new_run(
+    model: nn.Module, recipe: Recipe, dataset: data.Dataset, machine: Machine, images: int, workers: int = 1
+) -> Run:
+    """The record of a run that hasn't begun, on `images` images of train, in `workers` processes."""
+    total = len(dataset.train) + (len(dataset.held_out) if dataset.held_out else 0)
     return Run(
         recipe=recipe.to_json(),
-        model={"name": type(model).__name__, "parameters": model_size.parameters(model),
-               "flops": model_size.flops(model), "layers": repr(model)},
-        data={"name": dataset.name, "fingerprint": dataset.fingerprint, "classes": list(dataset.classes),
-              "train": images, "held_out": len(dataset.train) - images, "test": len(dataset.test)},
-        hardware=hardware(machine), versions=versions(), started=datetime.now(UTC).date().isoformat(),
+        model=Model(type(model).__name__, model_size.parameters(model), model_size.flops(model), repr(model)),
+        data=Data(dataset.name, dataset.fingerprint, list(dataset.classes), images, total - images, len(dataset.test)),
+        hardware=hardware(machine, workers), versions=versions(), started=datetime.now(UTC).date().isoformat(),
     )

@@ -47,7 +47,7 @@ def test_a_run_killed_at_any_moment_ends_as_one_never_killed(killed, scenario):
     assert run["ends"] == [SIGKILL] * len(SCENARIOS[name]), "a kill did not strike"
     assert run["end"] == never["end"] == 0
     assert run["weights"] == never["weights"]
-    assert same_curve(run["curve"], never["curve"])
+    assert same_curve(*([records.Epoch(**row) for row in each["curve"]] for each in (run, never)))
     assert run["left"] == ["checkpoint-0005.pt", "checkpoint-0006.pt", "run.json"]
 
 
@@ -97,7 +97,7 @@ def test_only_the_last_two_are_kept_and_plain_torch_reads_them(folder):
 def test_a_resumed_run_goes_on_and_a_finished_one_is_only_scored_again(folder):
     epochs, net = [], tiny_net()
     run = fit(net, tiny_recipe(3), DATASET, machine=CPU, folder=folder,
-              on_epoch=lambda run: epochs.append(run.curve[-1]["epoch"]))
+              on_epoch=lambda run: epochs.append(run.curve[-1].epoch))
     assert epochs == [3]
     again = tiny_net()
     assert fit(again, tiny_recipe(3), DATASET, machine=CPU, folder=folder).result == run.result

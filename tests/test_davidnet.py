@@ -3,23 +3,25 @@
 import copy
 import math
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from sklearn.decomposition import TruncatedSVD
-from tiny import CPU, random_split, tiny_net
+from tiny import CPU, random_split, recipe_of, tiny_net
 from torch import nn
 
-from course_utils.batches import Batches
+from course_utils.batches import Augmentation, Batches
 from course_utils.data import MEAN, STD
 from course_utils.evaluation import VIEWS, evaluate
 from course_utils.models import DavidNet
 from course_utils.models.davidnet import GhostBatchNorm
 from course_utils.models.whitening import whitening_filters
 from course_utils.named_recipes import RECIPES
-from course_utils.schedules import constant, rate_at
+from course_utils.optimizers import SGD
+from course_utils.schedules import constant, value_at
 from course_utils.show import anatomy
 from course_utils.training import Recipe, Trainer
 
@@ -205,7 +207,7 @@ def test_ghost_bns_running_averages_are_near_bns():
 def test_frozen_scales_stay_one_and_biases_learn():
     torch.manual_seed(0)
     net = DavidNet(4, frozen_scales=True)
-    recipe = Recipe("frozen", 1, constant(0.1), 16, nesterov=True, bias_boost=64.0, weight_decay=0.01, held_out=0)
+    recipe = recipe_of("frozen", 1, constant(0.1), 16, nesterov=True, bias_boost=64.0, weight_decay=0.01, held_out=0)
     Trainer(net, recipe, batches(64, 16, recipe)).epoch(0)
     assert all(torch.equal(norm.weight, torch.ones_like(norm.weight)) for norm in norms(net))
     assert all(norm.bias.abs().max() > 0 for norm in norms(net))
@@ -214,12 +216,12 @@ def test_frozen_scales_stay_one_and_biases_learn():
 @pytest.mark.parametrize(("boost", "groups"), [(1.0, 1), (64.0, 2)])
 def test_biases_learn_faster_and_decay_as_much_slower(boost, groups):
     net = DavidNet(4, frozen_scales=True, whitening=True)
-    recipe = Recipe("boost", 1, ((0.0, 0.1), (1.0, 0.3)), 16, bias_boost=boost, weight_decay=5e-4, held_out=0)
+    recipe = recipe_of("boost", 1, ((0.0, 0.1), (1.0, 0.3)), 16, bias_boost=boost, weight_decay=5e-4, held_out=0)
     trainer = Trainer(net, recipe, batches(64, 16, recipe))
     names = {id(p): name for name, p in net.named_parameters()}
     trainer.epoch(0)
     found = [({names[id(p)] for p in group["params"]}, group["lr"], group["weight_decay"])
-             for group in trainer.optimizer.param_groups]
+             for group in trainer.optimizers[0].param_groups]
     biases = {name for name in names.values() if name.endswith("bias")}
     rest = {name for name, p in net.named_parameters() if p.requires_grad} - biases
     assert len(found) == groups
@@ -234,14 +236,14 @@ def test_biases_learn_faster_and_decay_as_much_slower(boost, groups):
 
 def test_the_average_is_an_ema_over_every_fifth_step():
     net = tiny_net()
-    recipe = Recipe("average", 2, constant(0.1), 20, averaging=0.9, held_out=0)
+    recipe = recipe_of("average", 2, constant(0.1), 20, averaging=0.9, held_out=0)
     trainer = Trainer(net, recipe, batches(240, 20, recipe))
     net.train()
     by_hand = {name: tensor.double() for name, tensor in net.state_dict().items()}
     steps = 0
     for epoch in range(2):
         for batch in trainer.batches.epoch(epoch):
-            trainer.optimizer.param_groups[0]["lr"] = 0.1
+            trainer.optimizers[0].param_groups[0]["lr"] = 0.1
             trainer.step(*batch)
             steps += 1
             if steps % 5 == 0:
@@ -255,7 +257,7 @@ def test_the_average_is_an_ema_over_every_fifth_step():
 
 
 def test_without_averaging_the_network_itself_is_scored():
-    recipe = Recipe("plain", 1, constant(0.1), 20, held_out=0)
+    recipe = recipe_of("plain", 1, constant(0.1), 20, held_out=0)
     trainer = Trainer(tiny_net(), recipe, batches(40, 20, recipe))
     assert trainer.scored is trainer.model
 
@@ -264,10 +266,10 @@ def test_training_is_pages_step_on_the_summed_loss():
     """Velocity that contains the rate, loss summed, decay times the batch: equal for a constant rate."""
     torch.manual_seed(0)
     net, size = DavidNet(4).double(), 16
-    recipe = Recipe("page", 1, constant(0.1), size, nesterov=True, weight_decay=5e-3, held_out=0)
+    recipe = recipe_of("page", 1, constant(0.1), size, nesterov=True, weight_decay=5e-3, held_out=0)
     other = copy.deepcopy(net).train()
     trainer = Trainer(net, recipe, batches(5 * size, size, recipe))
-    trainer.optimizer.param_groups[0]["lr"] = 0.1
+    trainer.optimizers[0].param_groups[0]["lr"] = 0.1
     velocities = [torch.zeros_like(p) for p in other.parameters()]
     net.train()
     for pixels, labels in trainer.batches:
@@ -289,13 +291,13 @@ def test_the_rate_at_published_steps():
     recipe = RECIPES["davidnet"].recipe
     assert 50_000 // recipe.batch_size == 97
     for step in range(0, 24 * 97 + 1, 31):
-        assert rate_at(recipe.schedule, step / 97) == pytest.approx(np.interp(step / 97, [0, 5, 24], [0, 0.4, 0]))
+        assert value_at(recipe.schedule, step / 97) == pytest.approx(np.interp(step / 97, [0, 5, 24], [0, 0.4, 0]))
     for epoch, rate in ((0, 0), (1, 0.08), (5, 0.4), (14.5, 0.2), (24, 0)):
-        assert rate_at(recipe.schedule, epoch) == pytest.approx(rate)
-    assert (recipe.epochs, recipe.momentum, recipe.weight_decay, recipe.nesterov) == (24, 0.9, 5e-4, True)
-    assert (recipe.flip, recipe.crop, recipe.cutout, recipe.held_out) == ("random", 4, 8, 0)
+        assert value_at(recipe.schedule, epoch) == pytest.approx(rate)
+    assert (recipe.epochs, recipe.optimizer, recipe.held_out) == (24, SGD(5e-4, momentum=0.9, nesterov=True), 0)
+    assert recipe.augmentation == Augmentation("random", crop=4, cutout=8)
     light = RECIPES["davidnet-light-decay"].recipe
-    assert light.weight_decay == recipe.weight_decay / 4 == 1.25e-4
+    assert light.optimizer.weight_decay == recipe.optimizer.weight_decay / 4 == 1.25e-4
 
 
 @pytest.mark.parametrize(("rung", "epochs", "peak", "cutout", "boost", "views"), [
@@ -305,14 +307,15 @@ def test_the_rate_at_published_steps():
 def test_the_rungs_of_the_ladder_are_the_published_ones(rung, epochs, peak, cutout, boost, views):
     entry = RECIPES[f"davidnet-{rung}-{RUNGS[rung]}"]
     recipe, net = entry.recipe, entry.build()
-    assert (recipe.epochs, recipe.cutout, recipe.bias_boost, recipe.views) == (epochs, cutout, boost, views)
+    assert (recipe.epochs, recipe.augmentation.cutout, recipe.views) == (epochs, cutout, views)
+    assert recipe.optimizer == SGD(nesterov=True, bias_boost=boost)
     assert recipe.label_smoothing == (0.2 if rung >= 2 else 0)
     assert recipe.averaging == (0.99 if rung >= 7 else 0)
-    assert rate_at(recipe.schedule, 0) == 0
-    assert rate_at(recipe.schedule, epochs / 5) == max(rate for _, rate in recipe.schedule) == peak
+    assert value_at(recipe.schedule, 0) == 0
+    assert value_at(recipe.schedule, epochs / 5) == max(rate for _, rate in recipe.schedule) == peak
     end = peak / 10 if rung >= 7 else 0
-    assert rate_at(recipe.schedule, epochs) == end
-    assert rate_at(recipe.schedule, epochs - 2) == pytest.approx(end or peak * 2 / (0.8 * epochs))
+    assert value_at(recipe.schedule, epochs) == end
+    assert value_at(recipe.schedule, epochs - 2) == pytest.approx(end or peak * 2 / (0.8 * epochs))
     alphas = {module.alpha for module in net.modules() if isinstance(module, nn.CELU)}
     assert alphas == (set() if rung < 3 else {0.075} if rung < 5 else {0.3})
     assert {getattr(norm, "ghosts", 1) for norm in norms(net)} == {16 if rung >= 4 else 1}
@@ -325,8 +328,8 @@ def test_the_rungs_of_the_ladder_are_the_published_ones(rung, epochs, peak, cuto
 def test_the_narrow_ladder_is_the_same_but_for_width_epochs_and_held_out():
     for rung, name in enumerate(RUNGS[1:], start=1):
         narrow, full = RECIPES[f"narrow-{rung}-{name}"], RECIPES[f"davidnet-{rung}-{name}"]
-        same = {"label_smoothing", "bias_boost", "averaging", "views", "cutout", "crop", "weight_decay", "momentum"}
-        assert {getattr(narrow.recipe, field) for field in same} == {getattr(full.recipe, field) for field in same}
+        changed = ("name", "epochs", "schedule", "held_out")
+        assert narrow.recipe == replace(full.recipe, **{field: getattr(narrow.recipe, field) for field in changed})
         assert max(rate for _, rate in narrow.recipe.schedule) == max(rate for _, rate in full.recipe.schedule)
         assert blocks(narrow.build()) == blocks(full.build())
         assert (narrow.build().prep[0].out_channels, narrow.recipe.held_out) == (16, 5000)
@@ -384,7 +387,7 @@ def test_the_first_layer_is_set_from_images_and_never_trained():
     net.set_whitening(smooth_images())
     before = net.whiten.weight.clone()
     assert torch.equal(before, whitening_filters(smooth_images(), 3, 1e-2))
-    recipe = Recipe("whitened", 1, constant(0.1), 16, held_out=0, weight_decay=0.1)
+    recipe = recipe_of("whitened", 1, constant(0.1), 16, held_out=0, weight_decay=0.1)
     Trainer(net, recipe, batches(32, 16, recipe)).epoch(0)
     assert torch.equal(net.whiten.weight, before)
 
@@ -410,7 +413,7 @@ def test_mirror_views_are_the_mean_of_both_and_symmetric():
 def test_smoothed_loss_by_hand():
     net = tiny_net().eval()
     nn.init.normal_(net[-1].weight)
-    recipe = Recipe("smooth", 1, constant(0.0), 20, label_smoothing=0.2, held_out=0)
+    recipe = recipe_of("smooth", 1, constant(0.0), 20, label_smoothing=0.2, held_out=0)
     trainer = Trainer(net, recipe, batches(20, 20, recipe))
     pixels, labels = next(iter(trainer.batches))
     with torch.no_grad():

@@ -16,11 +16,15 @@ TOGETHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 # A run whose batch norm sees each half of a batch by itself: in one process by ghosts, in two by nature.
 SCRIPT = """
 import json, os, signal, sys
+from dataclasses import asdict
 import torch
+from torch import nn
 from tiny import random_dataset
 from course_utils.plumbing.distributed import processes
 from course_utils.machine import this_machine
+from course_utils.batches import Augmentation
 from course_utils.models import DavidNet
+from course_utils.optimizers import SGD
 from course_utils.training import Recipe, fit
 
 def kill(run):
@@ -28,14 +32,20 @@ def kill(run):
         os.kill(os.getpid(), signal.SIGKILL)
 
 machine = this_machine("cpu", "float32")
-together = processes(machine.device)
+workers = processes(machine.device)
 torch.manual_seed(0)
-model = DavidNet(4, ghosts=2 // together.count)
-recipe = Recipe("both", 3, ((0, 0.05), (3, 0)), batch_size=16, nesterov=True, crop=4, cutout=8, averaging=0.9,
-                held_out=40)
+class Double(nn.Module):
+    def forward(self, images):
+        return images.double()
+
+# In float64, so that what is left of the order of sums doesn't show: how far float32 drifts depends on the processor.
+model = nn.Sequential(Double(), DavidNet(4, ghosts=2 // workers.count)).double()
+recipe = Recipe("both", 3, ((0, 0.05), (3, 0)), batch_size=16, optimizer=SGD(nesterov=True), averaging=0.9,
+                augmentation=Augmentation("random", crop=4, cutout=8), held_out=40)
 run = fit(model, recipe, random_dataset(120), machine=machine, folder=sys.argv[1], test=False, on_epoch=kill)
-if together.rank == 0:
-    print(json.dumps([run.curve, [p.flatten().tolist() for p in model.parameters()], run.hardware["processes"]]))
+if workers.rank == 0:
+    curve, weights = [asdict(row) for row in run.curve], [p.flatten().tolist() for p in model.parameters()]
+    print(json.dumps([curve, weights, run.hardware.processes]))
 """
 
 
@@ -62,9 +72,9 @@ def test_two_processes_give_the_curve_of_one_also_when_killed_midway(tmp_path):
     assert (alone, both) == (1, 2)
     for ours, theirs in zip(curve, both_curve, strict=True):
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-5)
-        assert ours["accuracy"] == theirs["accuracy"]
+        assert ours["accuracy"] == pytest.approx(theirs["accuracy"], abs=1e-6)  # an image is 0.0125
         assert ours["held_out_loss"] == pytest.approx(theirs["held_out_loss"], rel=1e-3)
-    torch.testing.assert_close(both_weights, weights, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(both_weights, weights, atol=1e-6, rtol=1e-5)
     assert curve[0]["loss"] - curve[2]["loss"] > 0.01  # something was learned
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def test_a_run_comes_back_as_it_was(tmp_path):
 
 
 def record(**changes) -> dict:
-    return json.loads(json.dumps(make_run().__dict__)) | changes
+    return json.loads(json.dumps(asdict(make_run()))) | changes
 
 
 BROKEN = {
@@ -89,13 +90,13 @@ def test_a_result_on_the_stand_in_or_unfinished_is_refused(tmp_path, run, word):
 def test_the_results_of_the_course_load():
     for run in load_results(RESULTS).values():
         assert len(run.curve) == run.recipe["epochs"]
-        assert run.result["on"] == "test"
-        assert sum(map(sum, run.result["confusion"])) == run.data["test"] == 10_000
+        assert run.result.on == "test"
+        assert sum(map(sum, run.result.confusion)) == run.data.test == 10_000
 
 
 def test_the_table_of_results():
     seeds = [make_run(name="b", seed=seed) for seed in (0, 1)]
-    seeds[0].result = seeds[0].result | {"accuracy": 0.93}
+    seeds[0].result = replace(seeds[0].result, accuracy=0.93)
     lines = results_table([make_run(), *seeds, make_run(data="SYNTHETIC", name="c")]).splitlines()
     assert len({line.count("|") for line in lines}) == 1 and len(lines) == 5
     row = "| vgg | VGG | 4 | 1 | 91.00% ± 1.77 | CIFAR-10 test | 14.99 M | 627 | 30 | A processor, 2 threads, "
@@ -142,7 +143,7 @@ def test_seconds_of_an_epoch_are_the_medians_of_each_size_of_picture():
     """One disturbed epoch changes little, and small pictures don't stand in for whole ones."""
     run = make_run()
     seconds = [40, 41, 90, 40, 40, 60, 61]
-    run.curve = [run.curve[0] | {"epoch": at + 1, "seconds": value} for at, value in enumerate(seconds)]
+    run.curve = [replace(run.curve[0], epoch=at + 1, seconds=value) for at, value in enumerate(seconds)]
     assert epoch_seconds([run]) == 41
     run.recipe["side"] = [[0.0, 28], [5.0, 28], [5.0, 32]]
     assert epoch_seconds([run]) == pytest.approx((5 * 40 + 2 * 60.5) / 7)

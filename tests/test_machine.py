@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -55,7 +56,7 @@ def test_an_unknown_device_or_precision_is_refused_in_one_line(arguments, messag
 
 
 def test_what_a_record_says_of_the_machine_is_plain_data():
-    said = machine.hardware(Machine(torch.device("cpu"), torch.bfloat16))
+    said = asdict(machine.hardware(Machine(torch.device("cpu"), torch.bfloat16)))
     assert json.loads(json.dumps(said)) == said
     assert said["precision"] == "bfloat16"
     assert said["device"] == "cpu"

@@ -161,6 +161,6 @@ def test_on_the_stand_in_a_linear_model_stays_far_below_the_small_convnet():
     schedule = triangle(rate, 0.3 * epochs, epochs)
     recipe = Recipe("smoke", epochs, schedule, held_out=images // 10, precision="float32")
     run = fit(Small(), recipe, Dataset("SYNTHETIC", train, test, "", synthetic.CLASSES), machine=CPU)
-    print(f"linear model {linear_accuracy:.1%}, small convnet {run.result['accuracy']:.1%}")
-    assert run.result["accuracy"] < 0.95, "the stand-in is too easy"
-    assert run.result["accuracy"] > linear_accuracy + 0.15
+    print(f"linear model {linear_accuracy:.1%}, small convnet {run.result.accuracy:.1%}")
+    assert run.result.accuracy < 0.95, "the stand-in is too easy"
+    assert run.result.accuracy > linear_accuracy + 0.15

@@ -14,11 +14,12 @@ from matplotlib import pyplot
 from torch import nn
 
 from course_utils.data import CLASSES
+from course_utils.records import Mistake
 from course_utils.show import anatomy, plots
 
 MATRIX = np.full((10, 10), 2) + np.diag([82] * 9 + [0])
 IMAGES = np.random.default_rng(0).integers(0, 256, (30, 3, 32, 32), dtype=np.uint8)
-MISTAKES = [{"index": 29, "label": 3, "predicted": 5, "confidence": 0.987}]
+MISTAKES = [Mistake(index=29, label=3, predicted=5, confidence=0.987)]
 
 FROM_DATA = {
     "image_grid": lambda name: plots.image_grid(IMAGES, ["cat"] * 30, data_name=name),
@@ -80,8 +81,8 @@ def test_mistakes_show_the_image_with_the_index_of_the_record():
 def test_curves_show_the_numbers_of_the_record():
     run = make_run(epochs=3)
     lines = plots.curves([run]).axes[0].lines
-    assert lines[0].get_ydata() == pytest.approx([100 * e["held_out_accuracy"] for e in run.curve])
-    assert lines[1].get_ydata() == pytest.approx([100 * e["accuracy"] for e in run.curve])
+    assert lines[0].get_ydata() == pytest.approx([100 * e.held_out_accuracy for e in run.curve])
+    assert lines[1].get_ydata() == pytest.approx([100 * e.accuracy for e in run.curve])
     assert lines[0].get_linestyle() != lines[1].get_linestyle()
 
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny import random_dataset, random_split, same_weights, tiny_net, tiny_recipe
+from tiny import random_dataset, random_split, recipe_of, same_weights, tiny_net, tiny_recipe
 from torch import nn
 
 from course_utils.data import Split
 from course_utils.lr_finder import EXPLODED, range_test
 from course_utils.named_recipes import RECIPES
-from course_utils.schedules import check, constant, one_cycle, rate_at, stretched
-from course_utils.training import Recipe, fit
+from course_utils.schedules import check, constant, one_cycle, stretched, value_at
+from course_utils.training import fit
 
 SPLIT = random_split(80)
 RECIPE = tiny_recipe()
@@ -86,7 +86,7 @@ def test_where_a_parabola_explodes_is_where_theory_says(momentum):
     curvature = torch.autograd.grad(slope, w)[0].item()
     assert curvature == pytest.approx((x * x).mean().item() / 4)  # p (1 - p) = 1/4
     edge = 2 * (1 + momentum) / curvature
-    recipe = Recipe("parabola", 1, constant(1.0), batch_size=64, momentum=momentum, weight_decay=0.0, flip=None,
+    recipe = recipe_of("parabola", 1, constant(1.0), batch_size=64, momentum=momentum, weight_decay=0.0, flip=None,
                     precision="float32")
 
     # Rates within 2 ** (1/400) of each other, so that the walk has time to show at each whether it grows.
@@ -148,11 +148,11 @@ def test_bad_input_is_one_clear_line(arguments, message):
 @pytest.mark.parametrize(("epoch", "rate"), [
     (0, 0.008), (10, 0.064), (20, 0.12), (30, 0.064), (40, 0.008), (45, 0.0044), (50, 0.0008), (60, 0.0008)])
 def test_the_one_cycle_of_the_source(epoch, rate):
-    assert rate_at(SOURCE, epoch) == pytest.approx(rate, rel=1e-12)
+    assert value_at(SOURCE, epoch) == pytest.approx(rate, rel=1e-12)
 
 
 def test_the_one_cycle_is_linear_between_its_knots():
-    rates = [rate_at(SOURCE, epoch) for epoch in range(51)]
+    rates = [value_at(SOURCE, epoch) for epoch in range(51)]
     slopes = np.diff(rates)
     assert slopes == pytest.approx([0.0056] * 20 + [-0.0056] * 20 + [-0.00072] * 10, rel=1e-9)
 
@@ -168,7 +168,7 @@ def test_stretched_keeps_the_shape(epochs):
     short = stretched(SOURCE, epochs / 50)
     check(short)
     for share in np.linspace(0, 1, 41):
-        assert rate_at(short, share * epochs) == pytest.approx(rate_at(SOURCE, share * 50), rel=1e-9)
+        assert value_at(short, share * epochs) == pytest.approx(value_at(SOURCE, share * 50), rel=1e-9)
 
 
 def test_momentum_knots_reach_the_optimizer_at_every_step(monkeypatch):
@@ -185,7 +185,7 @@ def test_momentum_knots_reach_the_optimizer_at_every_step(monkeypatch):
     recipe = tiny_recipe(50, schedule=SOURCE, momentum=knots).stretched(5)
     fit(tiny_net(), recipe, random_dataset(240), test=False)
     at = [50 * (epoch + batch / 5) / 5 for epoch in range(5) for batch in range(5)]
-    assert [momentum for _, momentum in seen] == pytest.approx([rate_at(knots, epoch) for epoch in at])
-    assert [rate for rate, _ in seen] == pytest.approx([rate_at(SOURCE, epoch) for epoch in at])
+    assert [momentum for _, momentum in seen] == pytest.approx([value_at(knots, epoch) for epoch in at])
+    assert [rate for rate, _ in seen] == pytest.approx([value_at(SOURCE, epoch) for epoch in at])
     rates, momenta = zip(*seen, strict=True)
     assert rates.index(max(rates)) == momenta.index(min(momenta)) == 10

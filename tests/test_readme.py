@@ -20,9 +20,9 @@ def test_the_table_is_that_of_the_ledger():
 def test_what_it_promises_first_is_the_recorded_mean():
     promise, _, _ = readme.README.read_text().partition("\n## ")
     runs = records.by_recipe(records.load_results(NOTEBOOKS / "results").values())["speedrun-progressive"]
-    views, one = (records.mean_interval([run.result[key] for run in runs])[0]
+    views, one = (records.mean_interval([getattr(run.result, key) for run in runs])[0]
                   for key in ("accuracy_with_views", "accuracy"))
-    minutes, _ = records.mean_interval([run.seconds["training"] / 60 for run in runs])
+    minutes, _ = records.mean_interval([run.seconds.training / 60 for run in runs])
     numbers = {5: "five", 8: "eight"}
     told = (f"in {numbers[round(minutes)]} minutes, to {views:.2%} with six views of each test image "
             f"and {one:.2%} with one, in the mean of {numbers[len(runs)]} recorded runs")

@@ -1,6 +1,7 @@
 """The named recipes, and `course reproduce`, killed and started again."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -9,8 +10,10 @@ import pytest
 from torch import nn
 
 from course_utils.author import reproduce as reproducing
-from course_utils.named_recipes import LADDER, RECIPES
-from course_utils.schedules import rate_at
+from course_utils.batches import Augmentation
+from course_utils.named_recipes import RECIPES
+from course_utils.optimizers import SGD
+from course_utils.schedules import value_at
 
 COURSE = [sys.executable, "-m", "course_utils", "reproduce"]
 
@@ -25,7 +28,7 @@ from course_utils.training import Recipe
 
 whole = data.load
 data.load = lambda name: replace(whole(name), train=whole(name).train.first(300), test=whole(name).test.first(50))
-recipe = Recipe("tiny", 3, ((0, 0.05), (3, 0)), batch_size=50, held_out=50, flip="half")
+recipe = Recipe("tiny", 3, ((0, 0.05), (3, 0)), batch_size=50, held_out=50)
 named_recipes.RECIPES["tiny"] = named_recipes.Entry(Small, recipe)
 if "--kill" in sys.argv:
     sys.argv.remove("--kill")
@@ -92,9 +95,10 @@ def test_bad_input_gets_one_line_and_status_2(arguments, complaint, tmp_path):
 
 def test_the_recipe_of_2015():
     recipe = RECIPES["vgg-2015"].recipe
-    assert (recipe.epochs, recipe.batch_size, recipe.weight_decay) == (300, 128, 5e-4)
-    assert (recipe.momentum, recipe.dampening, recipe.flip, recipe.colour) == (0.9, 0.9, "half", "yuv")
-    assert [rate_at(recipe.schedule, epoch) for epoch in (0, 24, 25, 60)] == [1, 1, 0.5, 0.25]
+    assert (recipe.epochs, recipe.batch_size, recipe.colour) == (300, 128, "yuv")
+    assert recipe.optimizer == SGD(weight_decay=5e-4, momentum=0.9, dampening=0.9)
+    assert recipe.augmentation == Augmentation("half")
+    assert [value_at(recipe.schedule, epoch) for epoch in (0, 24, 25, 60)] == [1, 1, 0.5, 0.25]
 
 
 def test_the_short_recipes_differ_in_the_network_alone():
@@ -133,28 +137,28 @@ def test_every_recipe_names_a_network_that_can_be_built(name):
 
 def test_the_recipe_of_davidnet():
     recipe = RECIPES["davidnet"].recipe
-    assert (recipe.batch_size, recipe.momentum, recipe.nesterov, recipe.weight_decay) == (512, 0.9, True, 5e-4)
-    assert (recipe.crop, recipe.flip, recipe.cutout, recipe.held_out) == (4, "random", 8, 0)
-    assert [rate_at(recipe.schedule, epoch) for epoch in (0, 5, 14.5, 24)] == pytest.approx([0, 0.4, 0.2, 0])
-    assert RECIPES["davidnet-light-decay"].recipe.weight_decay == 1.25e-4
+    assert (recipe.batch_size, recipe.optimizer) == (512, SGD(weight_decay=5e-4, momentum=0.9, nesterov=True))
+    assert (recipe.augmentation, recipe.held_out) == (Augmentation("random", crop=4, cutout=8), 0)
+    assert [value_at(recipe.schedule, epoch) for epoch in (0, 5, 14.5, 24)] == pytest.approx([0, 0.4, 0.2, 0])
+    assert RECIPES["davidnet-light-decay"].recipe.optimizer.weight_decay == 1.25e-4
 
 
 def test_the_one_cycle_of_the_source():
     recipe = RECIPES["onecycle-resnet"].recipe
-    rates = [rate_at(recipe.schedule, epoch) for epoch in (0, 10, 20, 30, 40, 45, 50)]
+    rates = [value_at(recipe.schedule, epoch) for epoch in (0, 10, 20, 30, 40, 45, 50)]
     assert rates == pytest.approx([0.008, 0.064, 0.12, 0.064, 0.008, 0.0044, 0.0008])
     assert recipe.epochs == 50
 
 
 def test_the_ladder_adds_one_rung_at_a_time():
-    rungs = [RECIPES[f"narrow-{rung}-{name}"].recipe for rung, (name, *_) in enumerate(LADDER)]
+    rungs = [entry.recipe for name, entry in RECIPES.items() if name.startswith("narrow-")]
     names = ("name", "schedule")
     fields = [{key: value for key, value in rung.to_json().items() if key not in names} for rung in rungs]
     changes = [{key for key in after if after[key] != before[key]}
                for before, after in zip(fields, fields[1:], strict=False)]
     assert changes == [set(), {"label_smoothing"}, set(), set(), {"bias_boost"}, {"cutout"}, {"averaging"},
                        {"views", "cutout"}]
-    whole = [RECIPES[f"davidnet-{rung}-{name}"].recipe.epochs for rung, (name, *_) in enumerate(LADDER) if rung]
+    whole = [entry.recipe.epochs for name, entry in RECIPES.items() if re.match(r"davidnet-\d", name)]
     assert whole == [25, 23, 20, 18, 17, 14, 13, 10]
 
 

@@ -84,10 +84,10 @@ def test_everything_printed_is_escaped():
     run = make_run(name=HOSTILE, extra=[HOSTILE])
     run.model |= {"name": HOSTILE, "layers": HOSTILE}
     run.data |= {"name": HOSTILE, "fingerprint": HOSTILE, "classes": [HOSTILE] * 10}
-    run.hardware["processor"] = run.versions["torch"] = run.started = HOSTILE
+    run.hardware.processor = run.versions["torch"] = run.started = HOSTILE
     run.recipe[HOSTILE] = HOSTILE
     page = Page(report.html(run, IMAGES))
-    assert not page.all("script") and len(page.all("img")) == len(run.result["mistakes"])
+    assert not page.all("script") and len(page.all("img")) == len(run.result.mistakes)
     assert not any(key.startswith("on") for _, attrs in page.tags for key in attrs)
     assert page.text.count("<script>alert(1)</script>") > 30  # shown, as text, wherever it stood
 
@@ -122,14 +122,14 @@ def test_numbers_say_which_images_they_come_from():
     assert "The test images were not scored." in Page(report.html(untested)).text
     assert "held-out images" not in Page(report.html(make_run(held_out=False))).text
     views = make_run()
-    views.result["accuracy_with_views"] = 0.92
+    views.result.accuracy_with_views = 0.92
     text = Page(report.html(views)).text
     assert "91.00% accuracy" in text and "92.00% accuracy" in text and "with test-time views" in text
 
 
 def test_confusion_matrix_has_the_counts_and_the_accuracy_of_each_class():
     run = make_run()
-    run.result["confusion"][9] = [0] * 10
+    run.result.confusion[9] = [0] * 10
     text = Page(report.html(run)).text
     assert "airplane 91 1 1 1 1 1 1 1 1 1 91.00%" in text
     assert "truck 0 0 0 0 0 0 0 0 0 0 –" in text
@@ -138,7 +138,7 @@ def test_confusion_matrix_has_the_counts_and_the_accuracy_of_each_class():
 def test_mistakes_show_the_very_images_of_the_record():
     run = make_run()
     shown = Page(report.html(run, IMAGES)).all("img")
-    for mistake, img in zip(run.result["mistakes"], shown, strict=True):
+    for mistake, img in zip(run.result.mistakes, shown, strict=True):
         png = base64.b64decode(img["src"].removeprefix("data:image/png;base64,"))
         pixels = matplotlib.image.imread(io.BytesIO(png))[:, :, :3] * 255
         assert (pixels.round() == IMAGES[mistake["index"]].transpose(1, 2, 0)).all()

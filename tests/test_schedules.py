@@ -3,23 +3,23 @@
 import numpy as np
 import pytest
 
-from course_utils.schedules import check, constant, rate_at, step_drops, triangle
+from course_utils.schedules import check, constant, step_drops, triangle, value_at
 
 
 @pytest.mark.parametrize(("epoch", "rate"), [(0, 1), (24.9, 1), (25, 0.5), (49.99, 0.5), (50, 0.25), (299, 0.5**11)])
 def test_the_rate_of_2015_halves_every_25_epochs(epoch, rate):
-    assert rate_at(step_drops(1, 0.5, 25, 300), epoch) == pytest.approx(rate)
+    assert value_at(step_drops(1, 0.5, 25, 300), epoch) == pytest.approx(rate)
 
 
 @pytest.mark.parametrize(("epoch", "rate"), [(0, 0), (2.5, 0.2), (5, 0.4), (14.5, 0.2), (24, 0), (30, 0)])
 def test_davidnets_slanted_triangle(epoch, rate):
-    assert rate_at(triangle(0.4, 5, 24), epoch) == pytest.approx(rate)
+    assert value_at(triangle(0.4, 5, 24), epoch) == pytest.approx(rate)
 
 
 def test_one_cycle_with_cool_down():
     knots = ((0, 0.008), (20, 0.12), (40, 0.008), (50, 0.0008))
     for epoch, rate in ((0, 0.008), (10, 0.064), (20, 0.12), (30, 0.064), (45, 0.0044), (50, 0.0008)):
-        assert rate_at(knots, epoch) == pytest.approx(rate)
+        assert value_at(knots, epoch) == pytest.approx(rate)
 
 
 def test_between_knots_it_is_numpys_interpolation():
@@ -27,13 +27,13 @@ def test_between_knots_it_is_numpys_interpolation():
     epochs, rates = np.sort(draw.uniform(0, 30, 8)), draw.uniform(0, 1, 8)
     knots = tuple(zip(epochs.tolist(), rates.tolist(), strict=True))
     for epoch in [*np.linspace(-1, 31, 200), *epochs]:
-        assert rate_at(knots, epoch) == pytest.approx(np.interp(epoch, epochs, rates), abs=1e-12)
+        assert value_at(knots, epoch) == pytest.approx(np.interp(epoch, epochs, rates), abs=1e-12)
 
 
 def test_the_edges():
-    assert rate_at(constant(0.3), 0) == rate_at(constant(0.3), 1e6) == 0.3
-    assert rate_at(triangle(1, 0, 10, start=0.5), 0) == 1  # a peak at the very start
-    assert rate_at(step_drops(1, 0.1, 10, 10), 10) == 1  # a drop at the end would never be used
+    assert value_at(constant(0.3), 0) == value_at(constant(0.3), 1e6) == 0.3
+    assert value_at(triangle(1, 0, 10, start=0.5), 0) == 1  # a peak at the very start
+    assert value_at(step_drops(1, 0.1, 10, 10), 10) == 1  # a drop at the end would never be used
 
 
 @pytest.mark.parametrize("knots", [(), ((2, 0.1), (1, 0.2)), ((0, -0.1),), ((0, float("inf")),), ((0, float("nan")),)])

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny import CPU, random_split
+from tiny import CPU, random_split, recipe_of
 from torch import nn
 
 from course_utils.batches import Augmentation, Batches
@@ -14,10 +14,9 @@ from course_utils.evaluation import VIEWS
 from course_utils.models import SpeedNet
 from course_utils.named_recipes import RECIPES
 from course_utils.optimizers import COEFFICIENTS, Muon, orthogonalise
-from course_utils.recipe import Recipe
 from course_utils.schedules import triangle
 from course_utils.show import anatomy
-from course_utils.trainer import Trainer
+from course_utils.training import Trainer
 
 
 def images(count: int) -> torch.Tensor:
@@ -149,8 +148,8 @@ def speedrun_trainer(name: str = "speedrun", batch_size: int = 10) -> Trainer:
 
 def test_rates_and_decay_are_those_published():
     recipe, trainer = RECIPES["speedrun"].recipe, speedrun_trainer()
-    trainer._set_rates(0.0)
-    sgd, muon = trainer.optimizer, trainer.muon
+    trainer.set_rates(0.0)
+    sgd, muon = trainer.optimizers
     assert (muon.param_groups[0]["lr"], muon.param_groups[0]["momentum"]) == (0.24, 0.6)
     assert all(p.ndim == 4 for p in muon.param_groups[0]["params"]) and len(muon.param_groups[0]["params"]) == 6
     # of the loss summed over 2,000 images: biases 0.053 and head 0.67; here of its mean
@@ -158,16 +157,17 @@ def test_rates_and_decay_are_those_published():
     for group in sgd.param_groups:
         assert group["lr"] * group["weight_decay"] == pytest.approx(2e-6 * 2000)
         assert group["momentum"] == 0.85 and group["nesterov"]
-    assert (recipe.epochs, recipe.batch_size, recipe.label_smoothing, recipe.crop) == (8, 2000, 0.2, 2)
+    assert (recipe.epochs, recipe.batch_size, recipe.label_smoothing) == (8, 2000, 0.2)
+    assert recipe.augmentation == Augmentation("alternating", crop=2)
 
 
 def test_rates_fall_to_zero_and_the_whitening_bias_stops_after_three_epochs():
     trainer = speedrun_trainer()
     bias = trainer.model.whiten.bias
-    whitening = next(group for group in trainer.optimizer.param_groups if group["params"][0] is bias)
-    trainer._set_rates(1.5)
+    whitening = next(group for group in trainer.optimizers[0].param_groups if group["params"][0] is bias)
+    trainer.set_rates(1.5)
     assert whitening["lr"] / 2000 == pytest.approx(0.053 / 2)
-    assert trainer.muon.param_groups[0]["lr"] == pytest.approx(0.24 * (1 - 1.5 / 8))
+    assert trainer.optimizers[1].param_groups[0]["lr"] == pytest.approx(0.24 * (1 - 1.5 / 8))
     for epoch in range(3):
         trainer.epoch(epoch)
     before = copy.deepcopy(trainer.model.state_dict())
@@ -179,13 +179,13 @@ def test_rates_fall_to_zero_and_the_whitening_bias_stops_after_three_epochs():
 
 
 def test_half_the_epochs_train_the_whitening_bias_half_as_long():
-    assert RECIPES["speedrun"].recipe.stretched(4).whitening_epochs == 1.5
+    assert RECIPES["speedrun"].recipe.stretched(4).to_json()["whitening_epochs"] == 1.5
 
 
 def test_the_progressive_recipe_is_the_one_of_small_batches_on_growing_pictures():
     small, progressive = (RECIPES[f"speedrun-{name}"].recipe for name in ("small-batches", "progressive"))
     assert progressive == replace(small.stretched(10), name=progressive.name, side=progressive.side,
-                                  whitening_epochs=3.75, schedule=triangle(0.12, 0, 10))
+                                  schedule=triangle(0.12, 0, 10))
     whole = {epochs: [progressive.stretched(epochs).side_in(epoch) for epoch in range(epochs)].count(32)
              for epochs in (1, 2, 3, 5, 7, 20)}
     assert [progressive.side_in(epoch) for epoch in range(10)] == [28] * 7 + [32] * 3
@@ -204,11 +204,10 @@ def test_the_network_takes_pictures_of_28_pixels():
 
 
 def test_without_muon_only_the_boosts_differ():
-    recipe = Recipe("plain", 1, ((0, 0.1),), 10, bias_boost=64.0, head_boost=2.0, nesterov=True)
+    recipe = recipe_of("plain", 1, ((0, 0.1),), 10, bias_boost=64.0, head_boost=2.0, nesterov=True)
     trainer = Trainer(SpeedNet(8), recipe, Batches(random_split(10), 10, CPU, recipe.augmentation))
-    trainer._set_rates(0.0)
-    assert trainer.muon is None
-    sgd = trainer.optimizer
+    trainer.set_rates(0.0)
+    sgd, = trainer.optimizers
     assert sorted(group["lr"] for group in sgd.param_groups) == pytest.approx([0.1, 0.2, 6.4])
     assert all(group["lr"] * group["weight_decay"] == pytest.approx(0.1 * 5e-4) for group in sgd.param_groups)
 
@@ -233,7 +232,7 @@ def test_a_step_of_the_sgd_head_moves_logits_as_jordans_does():
     """His head: default start, logits times 1/9. Ours: standard deviation 1, over its channels; the boost makes up."""
     head, features, gradient = head_and_features("step-0-sgd")
     his = features @ (1.5 / 9 * features.T @ gradient) / 9
-    ours = moved_logits(head, features, gradient, 1.5 * RECIPES["step-0-sgd"].recipe.head_boost)
+    ours = moved_logits(head, features, gradient, 1.5 * RECIPES["step-0-sgd"].recipe.optimizer.head_boost)
     torch.testing.assert_close(ours, -his, atol=1e-4, rtol=1e-4)
 
 
@@ -245,7 +244,7 @@ def test_a_step_of_the_muon_head_moves_logits_as_one_divided_by_256_does_whateve
     peak = recipe.schedule[1][1]
     rate = 0.67 * recipe.batch_size * peak / 0.24
     expected = -features @ (rate * features.T @ gradient) / 256**2
-    ours = moved_logits(head, features, gradient, peak * recipe.head_boost)
+    ours = moved_logits(head, features, gradient, peak * recipe.optimizer.head_boost)
     torch.testing.assert_close(ours, expected, atol=1e-4, rtol=1e-4)
 
 
@@ -259,9 +258,9 @@ def test_the_published_network_starts_with_a_random_whitening_bias_and_the_steps
 
 def test_the_boost_of_bns_biases_is_not_the_whitening_biass():
     trainer = speedrun_trainer("step-3-frozen")
-    trainer._set_rates(1.0)
+    trainer.set_rates(1.0)
     bias = trainer.model.whiten.bias
-    boosts = {group["params"][0] is bias: group["boost"] for group in trainer.optimizer.param_groups
+    boosts = {group["params"][0] is bias: group["boost"] for group in trainer.optimizers[0].param_groups
               if group["params"][0].ndim == 1}
     assert boosts == {True: 1.0, False: 64.0}
 

@@ -1,7 +1,8 @@
 """Training: against a reference by hand, to the bit where the same is promised, with faults where it can go wrong."""
 
+import json
 import math
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from course_utils.batches import Batches
 from course_utils.data import Split
 from course_utils.evaluation import Evaluation, evaluate
 from course_utils.machine import Machine
-from course_utils.schedules import rate_at, step_drops, triangle
+from course_utils.schedules import step_drops, triangle, value_at
 from course_utils.training import Diverged, Trainer, fit
 
 DATASET = random_dataset()
@@ -30,7 +31,7 @@ def linear_trainer(dtype: torch.dtype, **recipe) -> Trainer:
 
 def by_hand(trainer: Trainer, steps: int, rate: float, zero_buffer: bool = False) -> list[torch.Tensor]:
     """Weights and bias after `steps` of SGD, written out; the first step's buffer is the gradient, undamped."""
-    recipe = trainer.recipe
+    recipe, sgd = trainer.recipe, trainer.recipe.optimizer
     weight, bias = (p.detach().clone() for p in trainer.model.parameters())
     buffers = [torch.zeros_like(weight), torch.zeros_like(bias)] if zero_buffer else None
     batches = [(images.flatten(1).to(weight.dtype), labels) for images, labels in trainer.batches]
@@ -38,17 +39,17 @@ def by_hand(trainer: Trainer, steps: int, rate: float, zero_buffer: bool = False
         x, labels = batches[step % 2]
         target = F.one_hot(labels, 10) * (1 - recipe.label_smoothing) + recipe.label_smoothing / 10
         error = ((x @ weight.T + bias).softmax(1) - target) / len(x)
-        gradients = [error.T @ x + recipe.weight_decay * weight, error.sum(0) + recipe.weight_decay * bias]
+        gradients = [error.T @ x + sgd.weight_decay * weight, error.sum(0) + sgd.weight_decay * bias]
         buffers = gradients if buffers is None else [
-            recipe.momentum * b + (1 - recipe.dampening) * g for b, g in zip(buffers, gradients, strict=True)]
-        moves = [g + recipe.momentum * b if recipe.nesterov else b for b, g in zip(buffers, gradients, strict=True)]
+            sgd.momentum * b + (1 - sgd.dampening) * g for b, g in zip(buffers, gradients, strict=True)]
+        moves = [g + sgd.momentum * b if sgd.nesterov else b for b, g in zip(buffers, gradients, strict=True)]
         weight, bias = weight - rate * moves[0], bias - rate * moves[1]
     return [weight, bias]
 
 
 def steps_of(trainer: Trainer, steps: int, rate: float) -> list[torch.Tensor]:
     dtype = next(trainer.model.parameters()).dtype
-    trainer.optimizer.param_groups[0]["lr"] = rate
+    trainer.optimizers[0].param_groups[0]["lr"] = rate
     batches = list(trainer.batches)
     for step in range(steps):
         images, labels = batches[step % 2]
@@ -85,7 +86,7 @@ def test_torch7_damping_is_a_tenth_of_the_rate_but_for_the_first_buffer():
         start = [p.detach().clone() for p in trainer.model.parameters()]
         if empty:
             for p in trainer.model.parameters():
-                trainer.optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
+                trainer.optimizers[0].state[p]["momentum_buffer"] = torch.zeros_like(p)
         first = steps_of(trainer, 1, rate)[0].clone() - start[0]
         runs[name] = first, steps_of(trainer, 4, rate)
     for one, other in zip(runs["damped"][1], runs["plain"][1], strict=True):
@@ -102,7 +103,7 @@ def test_the_first_loss_of_a_zero_head_is_ln_10():
 
 def test_training_learns():
     run = fit(tiny_net(), tiny_recipe(8, weight_decay=0.0), DATASET, machine=CPU)
-    assert run.curve[-1]["loss"] < run.curve[0]["loss"] - 0.02
+    assert run.curve[-1].loss < run.curve[0].loss - 0.02
 
 
 @pytest.mark.parametrize("schedule", [triangle(0.2, 1, 3), step_drops(0.1, 0.5, 1, 3)])
@@ -112,8 +113,8 @@ def test_the_schedule_is_applied_at_every_step(schedule, monkeypatch):
     monkeypatch.setattr(torch.optim.SGD, "step",
                         lambda self, *a, **k: (rates.append(self.param_groups[0]["lr"]), step(self, *a, **k))[1])
     run = fit(tiny_net(), tiny_recipe(3, schedule=schedule), DATASET, machine=CPU)
-    assert rates == [rate_at(schedule, epoch + step / 5) for epoch in range(3) for step in range(5)]
-    assert [row["rate"] for row in run.curve] == rates[4::5]
+    assert rates == [value_at(schedule, epoch + step / 5) for epoch in range(3) for step in range(5)]
+    assert [row.rate for row in run.curve] == rates[4::5]
 
 
 def test_pictures_grow_by_the_recipe_and_what_is_scored_is_whole():
@@ -148,11 +149,11 @@ def test_another_seed_is_another_run():
 
 def test_a_run_on_all_of_train_has_no_held_out_curve_and_says_so():
     run = fit(tiny_net(), tiny_recipe(1, held_out=0), DATASET, machine=CPU)
-    assert run.data["train"] == 240
-    assert run.data["held_out"] == 0
-    assert run.curve[0]["held_out_loss"] is None
-    assert run.curve[0]["held_out_accuracy"] is None
-    assert run.result["on"] == "test"
+    assert run.data.train == 240
+    assert run.data.held_out == 0
+    assert run.curve[0].held_out_loss is None
+    assert run.curve[0].held_out_accuracy is None
+    assert run.result.on == "test"
 
 
 class Untouchable(Split):
@@ -168,7 +169,7 @@ def test_without_a_test_the_test_set_is_not_touched():
     sealed = Untouchable.__new__(Untouchable)
     object.__setattr__(sealed, "labels", DATASET.test.labels)
     run = fit(tiny_net(), tiny_recipe(), replace(DATASET, test=sealed), machine=CPU, test=False)
-    assert run.result["on"] == "held_out"
+    assert run.result.on == "held_out"
     assert run.finished
     with pytest.raises(AssertionError, match="looked at"):
         fit(tiny_net(), tiny_recipe(), replace(DATASET, test=sealed), machine=CPU, test=True)
@@ -180,8 +181,8 @@ def test_the_test_set_is_scored_once_after_the_last_epoch(monkeypatch):
                         lambda model, batches: (scored.append(len(batches.labels)), evaluate(model, batches))[1])
     run = fit(tiny_net(), tiny_recipe(3), DATASET, machine=CPU)
     assert scored == [40, 40, 40, 60]
-    assert run.result["on"] == "test"
-    assert sum(map(sum, run.result["confusion"])) == 60
+    assert run.result.on == "test"
+    assert sum(map(sum, run.result.confusion)) == 60
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run_and_names_step_and_rate():
@@ -235,8 +236,8 @@ def test_scores_by_hand():
     assert scores.accuracy == 0.5
     assert scores.confusion.tolist() == [[2, 1, 0], [0, 1, 1], [1, 0, 0]]
     assert scores.confusion.sum(1).tolist() == [3, 2, 1]  # of each class
-    assert [(m["index"], m["label"], m["predicted"]) for m in scores.mistakes()] == [(2, 0, 1), (4, 2, 0), (3, 1, 2)]
-    assert scores.mistakes()[0]["confidence"] == pytest.approx(math.exp(5) / (math.exp(5) + 2), abs=1e-4)
+    assert [(m.index, m.label, m.predicted) for m in scores.mistakes()] == [(2, 0, 1), (4, 2, 0), (3, 1, 2)]
+    assert scores.mistakes()[0].confidence == pytest.approx(math.exp(5) / (math.exp(5) + 2), abs=1e-4)
     probabilities = [math.exp(row[label]) / sum(map(math.exp, row))
                      for row, label in zip(logits.tolist(), scores.labels.tolist(), strict=True)]
     assert scores.loss == pytest.approx(-sum(map(math.log, probabilities)) / 6, rel=1e-6)
@@ -245,16 +246,17 @@ def test_scores_by_hand():
 def test_the_record_of_a_run():
     records = []
     run = fit(tiny_net(), tiny_recipe(2), DATASET, machine=CPU,
-              on_epoch=lambda run: records.append((len(run.curve), run.finished, run.result["on"])))
+              on_epoch=lambda run: records.append((len(run.curve), run.finished, run.result.on)))
     assert records == [(1, False, "held_out"), (2, False, "held_out")]
-    assert np.array(run.result["confusion"]).sum(1).tolist() == [6] * 10
-    confidence = [mistake["confidence"] for mistake in run.result["mistakes"]]
+    assert np.array(run.result.confusion).sum(1).tolist() == [6] * 10
+    confidence = [mistake.confidence for mistake in run.result.mistakes]
     assert confidence == sorted(confidence, reverse=True)
     assert 0 < len(confidence) <= evaluation.LISTED_MISTAKES
-    assert run.recipe == asdict(tiny_recipe(2)) | {"schedule": [[0.0, 0.05]]}
-    assert run.model["parameters"] == sum(p.numel() for p in tiny_net().parameters())
-    assert run.data["name"] == "SYNTHETIC"
-    assert run.seconds["wall"] >= run.seconds["training"] > 0
+    assert run.recipe == tiny_recipe(2).to_json() == json.loads(json.dumps(run.recipe))
+    assert (run.recipe["schedule"], run.recipe["weight_decay"], run.recipe["crop"]) == ([[0.0, 0.05]], 5e-4, 4)
+    assert run.model.parameters == sum(p.numel() for p in tiny_net().parameters())
+    assert run.data.name == "SYNTHETIC"
+    assert run.seconds.wall >= run.seconds.training > 0
     assert run.finished
 
 
@@ -275,7 +277,45 @@ def test_precision_and_memory_format_are_the_machines(precision):
     assert {found for found, _ in training_steps} == {dtype}
     assert all(p.dtype == torch.float32 for p in net.parameters())
     assert net[0].weight.is_contiguous(memory_format=torch.channels_last) or precision == "float32"
-    assert run.recipe["precision"] == run.hardware["precision"] == precision
+    assert run.recipe["precision"] == run.hardware.precision == precision
+
+
+@dataclass(frozen=True)
+class SignSGD:
+    """A reader's own optimizer: every weight moves by the rate, whatever the size of its gradient."""
+
+    share: float = 1.0
+
+    class Steps(torch.optim.Optimizer):
+        @torch.no_grad()
+        def step(self, closure=None):
+            for group in self.param_groups:
+                for weight in group["params"]:
+                    weight.sub_(group["lr"] * weight.grad.sign())
+
+    def build(self, model: nn.Module) -> list[torch.optim.Optimizer]:
+        return [self.Steps([{"params": list(model.parameters()), "boost": self.share}], {"lr": 0.0})]
+
+
+def test_a_readers_own_optimizer_trains_resumes_and_is_named_in_the_record(tmp_path):
+    recipe = tiny_recipe(2, optimizer=SignSGD(0.5), schedule=((0, 0.01),))
+    net, resumed = tiny_net(), tiny_net()
+    before = [p.detach().clone() for p in net.parameters()]
+    trainer = Trainer(net, recipe, Batches(DATASET.train, 40, CPU, recipe.augmentation))
+    trainer.set_rates(0.0)
+    trainer.step(*next(iter(trainer.batches)))
+    moves = torch.cat([(p - old).abs().flatten() for p, old in zip(net.parameters(), before, strict=True)])
+    assert moves[moves > 0].tolist() == pytest.approx([0.005] * int((moves > 0).sum()), rel=1e-3)
+    run = fit(tiny_net(), recipe, DATASET, machine=CPU)
+    assert run.recipe["optimizer"] == "SignSGD(share=0.5)" and "weight_decay" not in run.recipe
+    assert json.loads(json.dumps(run.recipe)) == run.recipe
+
+    def stop(run):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(resumed, recipe, DATASET, machine=CPU, folder=tmp_path, on_epoch=stop)
+    assert same_curve(fit(tiny_net(), recipe, DATASET, machine=CPU, folder=tmp_path).curve, run.curve)
 
 
 def test_2015s_colours_are_prepared_with_the_statistics_of_what_is_trained_on():
@@ -290,7 +330,7 @@ def test_2015s_colours_are_prepared_with_the_statistics_of_what_is_trained_on():
     assert trained_on[:, 1:].mean((0, 2, 3)).abs().max() < 1e-2  # the whole epoch: U and V are centred
     assert trained_on.dtype == torch.float32
     run = fit(tiny_net(), recipe, DATASET, machine=CPU)
-    assert run.result["on"] == "test"
+    assert run.result.on == "test"
     assert not same_curve(run.curve, fit(tiny_net(), replace(recipe, colour="rgb"), DATASET, machine=CPU).curve)
 
 
@@ -299,6 +339,7 @@ def test_2015s_colours_are_prepared_with_the_statistics_of_what_is_trained_on():
     ({"schedule": ()}, "schedule"), ({"schedule": ((3, 0.1), (1, 0.2))}, "in order of epoch"),
     ({"schedule": ((0, math.nan),)}, "schedule"), ({"schedule": ((0, -1.0),)}, "no value below 0"),
     ({"flip": "twice"}, "'twice'"), ({"crop": 99}, "crop of 99"), ({"held_out": -1}, "-1 images held out"),
+    ({"optimizer": torch.optim.SGD}, r"no method build\(model\)"),
     ({"side": 33}, "side 33: expected 1 to 32 pixels"), ({"side": 7, "cutout": 8}, "side 7: expected 8 to 32 pixels"),
     ({"side": ((0.0, 28), (3.0, 0))}, "expected 1 to 32"), ({"side": ((3.0, 28), (0.0, 32))}, "in order of epoch"),
 ])

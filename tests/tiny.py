@@ -1,13 +1,18 @@
 """The smallest network and data that can show what training does."""
 
+from dataclasses import fields, replace
+
 import numpy as np
 import torch
 from torch import nn
 
+from course_utils.batches import Augmentation
 from course_utils.data import CLASSES, Dataset, Split
 from course_utils.machine import Machine
 from course_utils.models.layers import Dropout
-from course_utils.schedules import constant
+from course_utils.optimizers import SGD
+from course_utils.records import Epoch
+from course_utils.schedules import Knots, constant
 from course_utils.training import Recipe
 
 CPU = Machine(torch.device("cpu"), torch.float32)
@@ -37,15 +42,25 @@ def tiny_net(seed: int = 0) -> nn.Sequential:
     return net
 
 
+def recipe_of(name: str, epochs: int, schedule: Knots, batch_size: int = 128, **settings) -> Recipe:
+    """A recipe from settings of its own, of `SGD` and of `Augmentation`, whichever has a field of that name."""
+    parts = {"optimizer": SGD(), "augmentation": Augmentation("random")}
+    for part, value in parts.items():
+        own = {field.name for field in fields(value) if not isinstance(settings.get(field.name), tuple)}
+        own &= settings.keys()  # a schedule of the momentum is the recipe's own
+        parts[part] = settings.pop(part, replace(value, **{name: settings.pop(name) for name in own}))
+    return Recipe(name, epochs, schedule, batch_size, **parts, **settings)
+
+
 def tiny_recipe(epochs: int = 2, **changes) -> Recipe:
     settings = {"schedule": constant(0.05), "batch_size": 40, "crop": 4, "held_out": 40, "precision": "float32"}
-    return Recipe("tiny", epochs, **(settings | changes))
+    return recipe_of("tiny", epochs, **(settings | changes))
 
 
-def same_curve(a: list[dict], b: list[dict]) -> bool:
+def same_curve(a: list[Epoch], b: list[Epoch]) -> bool:
     """Whether two curves agree in all but the time they took."""
-    return [{k: v for k, v in row.items() if "seconds" not in k} for row in a] == [
-        {k: v for k, v in row.items() if "seconds" not in k} for row in b]
+    return [replace(row, seconds=0, wall_seconds=0) for row in a] == [
+        replace(row, seconds=0, wall_seconds=0) for row in b]
 
 
 def same_weights(a: nn.Module, b: nn.Module) -> bool:

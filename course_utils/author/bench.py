@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -32,7 +33,7 @@ from course_utils.training import Recipe, Trainer
 def run(cases: Sequence[str]) -> dict[str, Any]:
     """Measure the `cases` by name: rows of images per second, and what they were measured on."""
     rows = [row for case in cases for row in CASES[case]()]
-    return {"rows": rows, "hardware": hardware(this_machine()), "versions": versions()}
+    return {"rows": rows, "hardware": asdict(hardware(this_machine())), "versions": versions()}
 
 
 def row(case: str, ours: float, usual: float) -> dict[str, Any]:

@@ -167,7 +167,7 @@ def _list_recipes() -> int:
 
     print(f"{'recipe':24}  {'network':10}  {'epochs':>6}  {'batch':>5}  {'estimated here':>14}  published")
     for name, entry, minutes in reproduce.estimates():
-        network = getattr(entry.build, "func", entry.build).__name__
+        network = entry.network.__name__
         length = f"{minutes / 60:.1f} h" if minutes >= 90 else f"{minutes:.0f} min"
         print(f"{name:24}  {network:10}  {entry.recipe.epochs:>6}  {entry.recipe.batch_size:>5}  {length:>14}  "
               f"{entry.published}".rstrip(), flush=True)

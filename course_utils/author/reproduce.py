@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from course_utils import data
 from course_utils.batches import SIZE, Batches
@@ -18,8 +18,7 @@ from course_utils.plumbing.distributed import processes
 from course_utils.records import Run
 from course_utils.show import report
 from course_utils.show.progress import Progress
-from course_utils.trainer import Trainer
-from course_utils.training import fit
+from course_utils.training import Trainer, fit
 
 TRAIN_IMAGES = 50_000
 
@@ -34,18 +33,18 @@ def reproduce(name: str, dataset: data.Dataset, out: Path, seed: int = 0, epochs
     recipe = replace(entry.recipe.stretched(epochs or entry.recipe.epochs), seed=seed)
     folder = out / f"{recipe.name}-seed{seed}"
     progress = Progress(folder.name)
-    train, held_out = data.split(dataset.train, recipe.held_out) if recipe.held_out else (dataset.train, None)
+    dataset = data.hold_out(dataset, recipe.held_out)
 
     def on_epoch(run: Run) -> None:
         progress(run)
-        report.write(run, folder / "report.html", held_out.images if held_out else None)
+        report.write(run, folder / "report.html", dataset.held_out.images if dataset.held_out else None)
 
     torch.manual_seed(seed)
     model = entry.build()
-    whiten(model, train)
+    whiten(model, dataset.train)
     run = fit(model, recipe, dataset, folder=folder, on_epoch=on_epoch)
     path = folder.with_suffix(".json")
-    if processes(torch.device(run.hardware["device"])).rank == 0:
+    if processes(torch.device(run.hardware.device)).rank == 0:
         report.write(run, folder / "report.html", dataset.test.images)
         run.save(path)
     return path
@@ -72,13 +71,14 @@ def seconds_per_epoch(entry: Entry) -> float:
     model = entry.build().to(machine.device, memory_format=machine.memory_format)
     trainer = Trainer(model, recipe, Batches(split, recipe.batch_size, machine, recipe.augmentation))
 
-    def step() -> Tensor:
+    def step() -> None:
         loss, _ = trainer.step(*next(trainer.batches.epoch(0)))
-        return loss.item()  # waits for a GPU
+        loss.item()  # waits for a GPU
 
     step()
     start = time.perf_counter()
-    step(), step()
+    step()
+    step()
     whole = (time.perf_counter() - start) / 2 * ((TRAIN_IMAGES - recipe.held_out) / recipe.batch_size)
     return whole * sum(recipe.side_in(epoch) ** 2 for epoch in range(recipe.epochs)) / (recipe.epochs * SIZE**2)
 
@@ -87,7 +87,7 @@ def estimates() -> Iterator[tuple[str, Entry, float]]:
     """Name, entry and estimated minutes on this machine of every recipe, as they are measured; each network once."""
     measured: dict[tuple, float] = {}
     for name, entry in RECIPES.items():
-        what = (repr(entry.build), entry.recipe.batch_size, entry.recipe.side)
+        what = (entry.network, repr(entry.options), entry.recipe.batch_size, entry.recipe.side)
         if what not in measured:
             measured[what] = seconds_per_epoch(entry)
         yield name, entry, measured[what] * entry.recipe.epochs / 60

@@ -2,7 +2,7 @@
 
 Every function returns a `Picture`, a matplotlib figure outside pyplot's care: a notebook shows it once, where
 it is the value of a cell, and keeps its alternative text. What shows the stand-in data says SYNTHETIC,
-so a figure made from data or results asks for the data's name (`dataset.name`, `run.data["name"]`).
+so a figure made from data or results asks for the data's name (`dataset.name`, `run.data.name`).
 """
 
 import math
@@ -14,7 +14,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from course_utils.records import Run
+from course_utils.records import Mistake, Run
 from course_utils.show import figure
 from course_utils.show.anatomy import Layer
 from course_utils.show.figure import BLUE, COLOURS, GREEN, INK, MARKERS, PALE, VERMILION, WIDTH, Picture, styled
@@ -76,10 +76,10 @@ def overlays(
     return picture
 
 
-def mistakes(images: Any, mistakes: Sequence[dict], classes: Sequence[str], *, data_name: str) -> Picture:
+def mistakes(images: Any, mistakes: Sequence[Mistake], classes: Sequence[str], *, data_name: str) -> Picture:
     """A result's mistakes as pictures; `images` (N, 3, 32, 32) is the whole split that was scored."""
-    titles = [f"{classes[m['label']]}\n→ {classes[m['predicted']]}\n{m['confidence']:.1%}" for m in mistakes]
-    chosen = images[np.array([m["index"] for m in mistakes], dtype=int)]
+    titles = [f"{classes[m.label]}\n→ {classes[m.predicted]}\n{m.confidence:.1%}" for m in mistakes]
+    chosen = images[np.array([m.index for m in mistakes], dtype=int)]
     heading = "Confident mistakes: true class → answer, confidence"
     return image_grid(chosen, titles, data_name=data_name, columns=6, title=heading)
 
@@ -88,7 +88,7 @@ def mistakes(images: Any, mistakes: Sequence[dict], classes: Sequence[str], *, d
 def curves(runs: Sequence[Run], labels: Sequence[str] | None = None, title: str = "") -> Picture:
     """Accuracy and loss against epoch; on held-out images solid, on the batches trained on dashed."""
     labels = labels or [run.recipe["name"] for run in runs]
-    names = {run.data["name"] for run in runs}
+    names = {run.data.name for run in runs}
     picture, axes = figure.new(5.4, title, "SYNTHETIC" if "SYNTHETIC" in names else "", rows=2, sharex=True)
     picture.alt += "Two line charts, accuracy and loss against epoch."
     sets = {"held-out": ("held_out_", "-", None), "train": ("", "--", "white")}
@@ -98,7 +98,7 @@ def curves(runs: Sequence[Run], labels: Sequence[str] | None = None, title: str 
         handles.append(Line2D([], [], label=label, **look))
         for name, (prefix, style, face) in sets.items():
             for axis, quantity, scale in zip(axes[:, 0], ("accuracy", "loss"), (100, 1), strict=True):
-                points = [(e["epoch"], e[prefix + quantity]) for e in run.curve]
+                points = [(e.epoch, getattr(e, prefix + quantity)) for e in run.curve]
                 epochs, values = np.array(points, dtype=float).reshape(-1, 2).T  # None becomes nan
                 look |= {"ls": style, "mfc": face or look["color"], "markevery": max(1, len(epochs) // 10)}
                 axis.plot(epochs, scale * values, **look)

@@ -3,17 +3,17 @@
 import sys
 from typing import Any
 
-from course_utils.records import Run
+from course_utils.records import Epoch, Run
 
 RESULT = "application/x-course-result+json"  # the output type by which a lesson says what accuracy it reached
 HEADER = f"{'epoch':>5}  {'rate':>8}  {'train loss':>10}  {'accuracy':>8}  {'held-out':>8}  {'seconds':>7}"
 
 
-def line(row: dict) -> str:
+def line(row: Epoch) -> str:
     """One epoch of a curve as text; accuracies in percent."""
-    held_out = "-" if row["held_out_accuracy"] is None else f"{row['held_out_accuracy']:.2%}"
-    return (f"{row['epoch']:>5}  {row['rate']:>8.4g}  {row['loss']:>10.4f}  {row['accuracy']:>8.2%}  "
-            f"{held_out:>8}  {row['wall_seconds']:>7.1f}")
+    held_out = "-" if row.held_out_accuracy is None else f"{row.held_out_accuracy:.2%}"
+    return (f"{row.epoch:>5}  {row.rate:>8.4g}  {row.loss:>10.4f}  {row.accuracy:>8.2%}  "
+            f"{held_out:>8}  {row.wall_seconds:>7.1f}")
 
 
 class Progress:
@@ -35,7 +35,7 @@ class Progress:
             return
         from IPython.display import display
 
-        table = {"text/plain": "\n".join([f"{self.title} ({run.data['name']})", HEADER, *map(line, run.curve)])}
+        table = {"text/plain": "\n".join([f"{self.title} ({run.data.name})", HEADER, *map(line, run.curve)])}
         if self.handle is None:
             self.handle = display(table, raw=True, display_id=True)
         else:

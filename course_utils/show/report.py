@@ -8,6 +8,7 @@ import base64
 import io
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 from matplotlib.image import imsave
 
 from course_utils.plumbing.files import write_atomically
-from course_utils.records import Run
+from course_utils.records import Mistake, Run
 
 REFRESH_SECONDS = 10
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # the browser loads nothing either
@@ -33,7 +34,7 @@ def html(run: Run, images: np.ndarray | None = None) -> str:
 
     Raises ValueError where there are more or fewer images than were scored.
     """
-    name, data = run.recipe["name"], run.data["name"]
+    name, data = run.recipe["name"], run.data.name
     knots = {name: [f"{value:g} (epoch {epoch:g})" for epoch, value in run.recipe[name]]
              for name in ("schedule", "momentum", "side") if isinstance(run.recipe.get(name), list)}
     refresh = "" if run.finished else f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">'
@@ -51,7 +52,7 @@ def html(run: Run, images: np.ndarray | None = None) -> str:
 <body>
 <header>
 {banner if data == "SYNTHETIC" else ""}
-<h1>{escape(name)}: {escape(run.model["name"])} on {escape(data)}</h1>
+<h1>{escape(name)}: {escape(run.model.name)} on {escape(data)}</h1>
 {_progress(run)}
 </header>
 <main>
@@ -61,12 +62,12 @@ def html(run: Run, images: np.ndarray | None = None) -> str:
 <h2>The run</h2>
 <div class="grid">
 {_facts("Recipe", run.recipe | knots)}
-{_facts("Data", run.data)}
-{_facts("Machine", run.hardware | run.versions | {"started": run.started})}
+{_facts("Data", asdict(run.data))}
+{_facts("Machine", asdict(run.hardware) | run.versions | {"started": run.started})}
 </div>
 <h2>The model</h2>
-<p>{run.model["parameters"]:,} parameters; {run.model["flops"]:,} FLOPs per image forward (multiply-add: 2).</p>
-<pre tabindex="0">{escape(run.model["layers"])}</pre>
+<p>{run.model.parameters:,} parameters; {run.model.flops:,} FLOPs per image forward (multiply-add: 2).</p>
+<pre tabindex="0">{escape(run.model.layers)}</pre>
 </main>
 </body>
 </html>
@@ -94,10 +95,10 @@ def _duration(seconds: float) -> str:
 def _progress(run: Run) -> str:
     done, epochs = len(run.curve), run.recipe["epochs"]
     if run.finished:
-        tested = run.result and run.result["on"] == "test"
-        text = f"Finished: {done} epochs, {_duration(run.seconds['wall'])} in all."
+        tested = run.result and run.result.on == "test"
+        text = f"Finished: {done} epochs, {_duration(run.seconds.wall)} in all."
         return f"<p>{text}{'' if tested else ' The test images were not scored.'}</p>"
-    left = f", about {_duration((epochs - done) * run.seconds['wall'] / done)} to go" if done else ""
+    left = f", about {_duration((epochs - done) * run.seconds.wall / done)} to go" if done else ""
     return f"""<p>Running: {done} of {epochs} epochs{left}. The test images are scored once, at the end.
 This page reloads every {REFRESH_SECONDS} s.</p>
 <progress max="{epochs}" value="{done}">{done} of {epochs}</progress>"""
@@ -105,25 +106,25 @@ This page reloads every {REFRESH_SECONDS} s.</p>
 
 def _headline(run: Run) -> str:
     """The few numbers that matter, each with the images that it comes from."""
-    last = run.curve[-1] if run.curve else {}
+    last = run.curve[-1] if run.curve else None
     tiles = []
-    if run.result and run.result["on"] == "test":
-        what = f"accuracy on the {run.data['test']:,} test images, scored once, after the last epoch"
-        tiles.append((_percent(run.result["accuracy"]), what))
-        if run.result["accuracy_with_views"] is not None:
-            tiles.append((_percent(run.result["accuracy_with_views"]), f"{what}, with test-time views"))
-    if run.data["held_out"]:
-        what = f"accuracy on {run.data['held_out']:,} held-out images, last epoch"
-        tiles.append((_percent(last.get("held_out_accuracy")), what))
-    tiles.append((_percent(last.get("accuracy")), "accuracy on the batches trained on, last epoch"))
-    tiles.append((_duration(run.seconds["training"]), "training"))
+    if run.result and run.result.on == "test":
+        what = f"accuracy on the {run.data.test:,} test images, scored once, after the last epoch"
+        tiles.append((_percent(run.result.accuracy), what))
+        if run.result.accuracy_with_views is not None:
+            tiles.append((_percent(run.result.accuracy_with_views), f"{what}, with test-time views"))
+    if run.data.held_out:
+        what = f"accuracy on {run.data.held_out:,} held-out images, last epoch"
+        tiles.append((_percent(last and last.held_out_accuracy), what))
+    tiles.append((_percent(last and last.accuracy), "accuracy on the batches trained on, last epoch"))
+    tiles.append((_duration(run.seconds.training), "training"))
     cards = [f'<p class="card"><b>{value}</b>{escape(what)}</p>' for value, what in tiles]
     return f'<div class="grid tiles">{"".join(cards)}</div>'
 
 
 def _curves(run: Run) -> str:
     def points(key: str, scale: float = 1) -> list[tuple[int, float]]:
-        return [(e["epoch"], scale * e[key]) for e in run.curve if e[key] is not None]
+        return [(e.epoch, scale * getattr(e, key)) for e in run.curve if getattr(e, key) is not None]
 
     def both(key: str, scale: float = 1) -> dict[str, list[tuple[int, float]]]:
         return {"held-out": points(f"held_out_{key}", scale), "train": points(key, scale)}
@@ -134,16 +135,16 @@ def _curves(run: Run) -> str:
         _chart("Learning rate", {"rate": points("rate")}, run.recipe["epochs"]),
     ]
     rows = [
-        f"<tr><th scope='row'>{e['epoch']}</th>"
-        f"<td>{_number(e['loss'])}</td><td>{_percent(e['accuracy'])}</td>"
-        f"<td>{_number(e['held_out_loss'])}</td><td>{_percent(e['held_out_accuracy'])}</td>"
-        f"<td>{_number(e['rate'])}</td><td>{_number(e['seconds'])}</td></tr>"
+        f"<tr><th scope='row'>{e.epoch}</th>"
+        f"<td>{_number(e.loss)}</td><td>{_percent(e.accuracy)}</td>"
+        f"<td>{_number(e.held_out_loss)}</td><td>{_percent(e.held_out_accuracy)}</td>"
+        f"<td>{_number(e.rate)}</td><td>{_number(e.seconds)}</td></tr>"
         for e in run.curve
     ]
     heads = ("epoch", "train loss", "train accuracy", "held-out loss", "held-out accuracy", "rate", "seconds")
     head = "".join(f"<th>{text}</th>" for text in heads)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    note = "" if run.data["held_out"] else "<p>No image was held out: there is no held-out curve.</p>"
+    note = "" if run.data.held_out else "<p>No image was held out: there is no held-out curve.</p>"
     return f"""<h2>Curves</h2>{note}
 <div class="grid">{"".join(charts)}</div>
 <details><summary>The numbers behind the curves</summary>
@@ -198,12 +199,12 @@ def _tick_step(span: float) -> float:
 def _result(run: Run, images: np.ndarray | None) -> str:
     if not run.result:
         return "<h2>Confusion matrix and mistakes</h2><p>No images have been scored so far.</p>"
-    on, scored = IMAGES_OF[run.result["on"]], run.data[run.result["on"]]
+    on, scored = IMAGES_OF[run.result.on], getattr(run.data, run.result.on)
     if images is not None and len(images) != scored:
         raise ValueError(f"these are {len(images):,} images, but the run scored {scored:,} {on}: give those")
-    classes = [escape(name) for name in run.data["classes"]]
+    classes = [escape(name) for name in run.data.classes]
     rows = []
-    for name, counts, own in zip(classes, run.result["confusion"], range(len(classes)), strict=True):
+    for name, counts, own in zip(classes, run.result.confusion, range(len(classes)), strict=True):
         total = sum(counts)
         cells = []
         for count in counts:
@@ -213,7 +214,7 @@ def _result(run: Run, images: np.ndarray | None) -> str:
         right = _percent(counts[own] / total if total else None)
         rows.append(f'<tr><th scope="row">{name}</th>{"".join(cells)}<td class="right">{right}</td></tr>')
     head = "".join(f'<th scope="col">{name}</th>' for name in classes)
-    pictures = [_mistake(mistake, classes, images) for mistake in run.result["mistakes"]]
+    pictures = [_mistake(mistake, classes, images) for mistake in run.result.mistakes]
     return f"""<h2>Confusion matrix, {on}</h2>
 <p class="soft">Row: true class. Column: the network's answer. Right: accuracy of the class.</p>
 <div class="scroll" tabindex="0"><table class="confusion">
@@ -225,14 +226,14 @@ def _result(run: Run, images: np.ndarray | None) -> str:
 <div class="mistakes">{"".join(pictures)}</div>"""
 
 
-def _mistake(mistake: Mapping[str, Any], classes: Sequence[str], images: np.ndarray | None) -> str:
-    told, image = f"{classes[mistake['label']]}, taken for {classes[mistake['predicted']]}", ""
+def _mistake(mistake: Mistake, classes: Sequence[str], images: np.ndarray | None) -> str:
+    told, image = f"{classes[mistake.label]}, taken for {classes[mistake.predicted]}", ""
     if images is not None:
         png = io.BytesIO()
-        imsave(png, images[mistake["index"]].transpose(1, 2, 0), format="png")
+        imsave(png, images[mistake.index].transpose(1, 2, 0), format="png")
         source = base64.b64encode(png.getvalue()).decode()
         image = f'<img src="data:image/png;base64,{source}" alt="{told}">'
-    return f"<figure>{image}<figcaption>{told} ({_percent(mistake['confidence'])})</figcaption></figure>"
+    return f"<figure>{image}<figcaption>{told} ({_percent(mistake.confidence)})</figcaption></figure>"
 
 
 def _facts(title: str, facts: Mapping[str, Any]) -> str:

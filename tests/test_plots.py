@@ -114,6 +114,7 @@ def test_confusion_shows_counts_and_accuracy_by_class():
     picture = plots.confusion(matrix, CLASSES, data_name="CIFAR-10")
     assert text(picture).split("\n").count("84") == 9
     assert "airplane 82.4%" in picture.alt and "most often cat was taken for dog, 40 times" in picture.alt
+    assert "truck –," in picture.alt and "nan" not in picture.alt + text(picture)
 
 
 def test_bars_show_our_values_and_published_ones():

@@ -24,6 +24,7 @@ FROM_DATA = {
     "image_grid": lambda name: plots.image_grid(IMAGES, ["cat"] * 30, data_name=name),
     "mistakes": lambda name: plots.mistakes(IMAGES, MISTAKES, CLASSES, data_name=name),
     "curves": lambda name: plots.curves([make_run(), make_run(data=name)], ["a", "b"]),
+    "learning_rate": lambda name: plots.learning_rate(make_run(data=name)),
     "histogram": lambda name: plots.histogram(IMAGES, data_name=name),
     "confusion": lambda name: plots.confusion(MATRIX, CLASSES, data_name=name, title="Title"),
     "bars": lambda name: plots.bars(["a", "b"], [1, 2], "seconds", data_name=name),
@@ -85,6 +86,17 @@ def test_curves_show_the_numbers_of_the_record():
     assert lines[0].get_linestyle() != lines[1].get_linestyle()
 
 
+def test_names_from_a_record_begin_no_formula():
+    names = [r"$\bad{$ at 5 $"] * 10
+    for picture in (
+        plots.curves([make_run(name=names[0])]),
+        plots.confusion(MATRIX, names, data_name="CIFAR-10"),
+        plots.mistakes(IMAGES, MISTAKES, names, data_name="CIFAR-10"),
+    ):
+        picture.draw_without_rendering()  # a formula that matplotlib can't read is an error
+        assert names[0] in picture.alt
+
+
 @pytest.mark.parametrize("run", [
     make_run(done=0), make_run(done=1), make_run(held_out=False),
     make_run(loss=math.nan), make_run(loss=math.inf),
@@ -92,6 +104,7 @@ def test_curves_show_the_numbers_of_the_record():
 def test_curves_of_hard_records_are_drawn(run):
     picture = plots.curves([run, make_run()], ["hard", "plain"])
     picture.draw_without_rendering()
+    plots.learning_rate(run).draw_without_rendering()
     assert "plain: " in picture.alt and "nan" not in picture.alt
 
 

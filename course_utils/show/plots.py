@@ -52,7 +52,7 @@ def _mosaic(tiles: np.ndarray, titles: Sequence[str], columns: int, title: str, 
         axis.imshow(tile, extent=extent, cmap="gray", interpolation="nearest")
         if len(titles):
             at = (left + width / 2, bottom - height - 1)
-            axis.text(*at, titles[i], ha="center", va="bottom", fontsize=size, linespacing=1.1)
+            axis.text(*at, _literal(titles[i]), ha="center", va="bottom", fontsize=size, linespacing=1.1)
     axis.set(xlim=(0, columns * step), ylim=(rows * row_height + 1, 0), aspect="equal")
     axis.set_axis_off()
     return picture
@@ -121,11 +121,31 @@ def curves(runs: Sequence[Run], labels: Sequence[str] | None = None, title: str 
             if np.isfinite(accuracies).any():
                 picture.alt += f" {label}: {accuracies[-1]:.2%} {name} after epoch {len(epochs)}."
     axes[0, 0].set_ylabel("accuracy (%)")
-    last = max((len(run.curve) for run in runs), default=0)
-    axes[1, 0].set(ylabel="loss (nats per image)", xlabel="epoch", xlim=(0, last + max(0.5, 0.03 * last)))
-    axes[1, 0].xaxis.get_major_locator().set_params(integer=True)
+    axes[1, 0].set_ylabel("loss (nats per image)")
+    _epochs_along(axes[1, 0], max((len(run.curve) for run in runs), default=0))
     _legend_below(picture, handles)
     return picture
+
+
+@styled
+def learning_rate(run: Run, title: str = "") -> Picture:
+    """The learning rate at the end of each epoch."""
+    epochs, rates = _column(run, "epoch"), _column(run, "rate")
+    picture, axes = figure.new(2.6, title, run.data["name"])
+    picture.alt += "Line chart, learning rate against epoch."
+    if len(rates):
+        picture.alt += f" At most {rates.max():.4g}, {rates[-1]:.4g} after epoch {len(epochs)}."
+    axes[0, 0].plot(epochs, rates, color=GREEN, marker=MARKERS[2], markevery=max(1, len(epochs) // 10))
+    axes[0, 0].set_ylabel("learning rate")
+    axes[0, 0].set_ylim(bottom=0)
+    _epochs_along(axes[0, 0], len(epochs))
+    return picture
+
+
+def _epochs_along(axis: Axes, last: int) -> None:
+    """Mark the horizontal axis with whole epochs, with room for the marker of the last."""
+    axis.set(xlabel="epoch", xlim=(0, last + max(0.5, 0.03 * last)))
+    axis.xaxis.get_major_locator().set_params(integer=True)
 
 
 def _column(run: Run, quantity: str) -> np.ndarray:

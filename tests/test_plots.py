@@ -87,7 +87,7 @@ def test_curves_show_the_numbers_of_the_record():
 
 
 def test_names_from_a_record_begin_no_formula():
-    names = [r"$\bad{$ at 5 $"] * 10
+    names = [r"$\bad{$"] * 10
     for picture in (
         plots.curves([make_run(name=names[0])]),
         plots.confusion(MATRIX, names, data_name="CIFAR-10"),

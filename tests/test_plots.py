@@ -114,11 +114,12 @@ def test_runs_differ_in_colour_and_marker():
 
 
 @pytest.mark.parametrize("length", [3, 12, 20, 33])
-def test_a_legend_stays_in_the_picture(length):
+def test_a_legend_stays_in_the_picture_and_off_the_lines(length):
     picture = plots.curves([make_run() for _ in range(6)], [f"{number}".center(length, "m") for number in range(6)])
     png(picture)
     legend, whole = picture.legends[0].get_window_extent(), picture.bbox
     assert whole.x0 <= legend.x0 < legend.x1 <= whole.x1 and legend.y0 >= whole.y0
+    assert all(legend.y1 <= axis.get_tightbbox().y0 for axis in picture.axes)
 
 
 def test_confusion_shows_counts_and_accuracy_by_class():

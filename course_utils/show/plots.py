@@ -27,7 +27,7 @@ def _array(values: Any) -> np.ndarray:
 
 def _mosaic(tiles: np.ndarray, titles: Sequence[str], columns: int, title: str, data_name: str) -> Picture:
     """Tiles (N, H, W) or (N, H, W, 3) in rows, enlarged without smoothing, a title above each."""
-    height, width = tiles.shape[1:3]  # lengths are in pixels of the tiles, where nothing else is said
+    height, width = tiles.shape[1:3]  # pixels, as are all lengths here without a unit of their own
     columns = max(5, min(columns, len(tiles)))  # a single tile need not fill the page
     rows = math.ceil(len(tiles) / columns)
     gap = max(1, width // 10)
@@ -128,10 +128,10 @@ def curves(runs: Sequence[Run], labels: Sequence[str] | None = None, title: str 
 
 
 @styled
-def learning_rate(run: Run, title: str = "") -> Picture:
+def learning_rate(run: Run) -> Picture:
     """The learning rate at the end of each epoch."""
     epochs, rates = _column(run, "epoch"), _column(run, "rate")
-    picture, axes = figure.new(2.6, title, run.data["name"])
+    picture, axes = figure.new(2.6, "", run.data["name"])
     picture.alt += "Line chart, learning rate against epoch."
     if len(rates):
         picture.alt += f" At most {rates.max():.4g}, {rates[-1]:.4g} after epoch {len(epochs)}."

@@ -25,6 +25,7 @@ FROM_DATA = {
     "image_grid": lambda name: plots.image_grid(IMAGES, ["cat"] * 30, data_name=name),
     "mistakes": lambda name: plots.mistakes(IMAGES, MISTAKES, CLASSES, data_name=name),
     "curves": lambda name: plots.curves([make_run(), make_run(data=name)], ["a", "b"]),
+    "learning_rate": lambda name: plots.learning_rate(make_run(data=name)),
     "histogram": lambda name: plots.histogram(IMAGES, data_name=name),
     "confusion": lambda name: plots.confusion(MATRIX, CLASSES, data_name=name, title="Title"),
     "bars": lambda name: plots.bars(["a", "b"], [1, 2], "seconds", data_name=name),
@@ -86,6 +87,17 @@ def test_curves_show_the_numbers_of_the_record():
     assert lines[0].get_linestyle() != lines[1].get_linestyle()
 
 
+def test_names_from_a_record_begin_no_formula():
+    names = [r"$\bad{$"] * 10
+    for picture in (
+        plots.curves([make_run(name=names[0])]),
+        plots.confusion(MATRIX, names, data_name="CIFAR-10"),
+        plots.mistakes(IMAGES, MISTAKES, names, data_name="CIFAR-10"),
+    ):
+        picture.draw_without_rendering()  # a formula that matplotlib can't read is an error
+        assert names[0] in picture.alt
+
+
 @pytest.mark.parametrize("run", [
     make_run(done=0), make_run(done=1), make_run(held_out=False),
     make_run(loss=math.nan), make_run(loss=math.inf),
@@ -93,6 +105,7 @@ def test_curves_show_the_numbers_of_the_record():
 def test_curves_of_hard_records_are_drawn(run):
     picture = plots.curves([run, make_run()], ["hard", "plain"])
     picture.draw_without_rendering()
+    plots.learning_rate(run).draw_without_rendering()
     assert "plain: " in picture.alt and "nan" not in picture.alt
 
 
@@ -102,11 +115,12 @@ def test_runs_differ_in_colour_and_marker():
 
 
 @pytest.mark.parametrize("length", [3, 12, 20, 33])
-def test_a_legend_stays_in_the_picture(length):
+def test_a_legend_stays_in_the_picture_and_off_the_lines(length):
     picture = plots.curves([make_run() for _ in range(6)], [f"{number}".center(length, "m") for number in range(6)])
     png(picture)
     legend, whole = picture.legends[0].get_window_extent(), picture.bbox
     assert whole.x0 <= legend.x0 < legend.x1 <= whole.x1 and legend.y0 >= whole.y0
+    assert all(legend.y1 <= axis.get_tightbbox().y0 for axis in picture.axes)
 
 
 def test_confusion_shows_counts_and_accuracy_by_class():
@@ -115,6 +129,7 @@ def test_confusion_shows_counts_and_accuracy_by_class():
     picture = plots.confusion(matrix, CLASSES, data_name="CIFAR-10")
     assert text(picture).split("\n").count("84") == 9
     assert "airplane 82.4%" in picture.alt and "most often cat was taken for dog, 40 times" in picture.alt
+    assert "truck –," in picture.alt and "nan" not in picture.alt + text(picture)
 
 
 def test_bars_show_our_values_and_published_ones():

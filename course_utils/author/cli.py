@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from course_utils.author import lessons
 from course_utils.author.lessons import LessonError
+from course_utils.show.text_table import aligned
 
 
 class Parser(argparse.ArgumentParser):
@@ -165,12 +166,16 @@ def _list_recipes() -> int:
     """Print a line as soon as it is measured: the slowest networks take seconds each."""
     from course_utils.author import reproduce
 
-    print(f"{'recipe':24}  {'network':10}  {'epochs':>6}  {'batch':>5}  {'estimated here':>14}  published")
+    widths = {"recipe": 24, "network": 10, "epochs": 6, "batch": 5, "estimated here": 14, "published": 0}
+
+    def show(*cells: object) -> None:
+        print(*aligned([cells], sides="<<>>><", least=list(widths.values())), flush=True)
+
+    show(*widths)
     for name, entry, minutes in reproduce.estimates():
         network = entry.network.__name__
         length = f"{minutes / 60:.1f} h" if minutes >= 90 else f"{minutes:.0f} min"
-        print(f"{name:24}  {network:10}  {entry.recipe.epochs:>6}  {entry.recipe.batch_size:>5}  {length:>14}  "
-              f"{entry.published}".rstrip(), flush=True)
+        show(name, network, entry.recipe.epochs, entry.recipe.batch_size, length, entry.published)
     return 0
 
 
@@ -234,9 +239,7 @@ def _check_folder(folder: Path) -> None:
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:
     """Rows that have the same keys, as text in aligned columns with the keys above."""
-    lines = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+    return "\n".join(aligned([list(rows[0]), *(list(row.values()) for row in rows)], sides="<" * len(rows[0])))
 
 
 if __name__ == "__main__":

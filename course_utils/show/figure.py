@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 # Okabe and Ito (2008), in an order that differs in lightness too; markers are for those who see none of it.
-COLOURS = BLUE, VERMILION, GREEN, *_ = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#000000"
+BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
+COLOURS = (BLUE, VERMILION, GREEN, "#CC79A7", "#E69F00", "#000000")
 MARKERS = "os^Dv*"
 INK, PALE = "#222222", "#999999"
 WIDTH, DPI = 6.4, 144  # inches; with letters of 11 points still legible on a phone
@@ -27,22 +28,27 @@ class Picture(Figure):
 
     alt = ""
 
+    def png(self) -> str:
+        """The figure as a PNG file, in base64."""
+        file = io.BytesIO()
+        self.savefig(file, format="png", dpi=DPI)
+        return base64.b64encode(file.getvalue()).decode()
+
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
-        png = io.BytesIO()
-        self.savefig(png, format="png", dpi=DPI)
-        data = {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": self.alt}
+        data = {"image/png": self.png(), "text/plain": self.alt}
         return data, {"image/png": {"alt": self.alt, "width": round(self.get_figwidth() * 96)}}
 
 
 def new(
     height: float, title: str, data_name: str, rows: int = 1, columns: int = 1, **axes: Any
 ) -> tuple[Picture, np.ndarray]:
-    """A picture `height` inches high and its axes (rows, columns). From the stand-in data, it says so twice."""
+    """A picture `height` inches high and its axes (rows, columns); for the stand-in data, heading and `alt` say so."""
     picture = Picture(figsize=(WIDTH, height), layout="constrained")
-    synthetic = data_name == "SYNTHETIC"
-    heading = "\n".join(filter(None, ["SYNTHETIC data, not CIFAR-10" * synthetic, title]))
-    if heading:
-        colour = VERMILION if synthetic else INK
-        picture.suptitle(heading, fontsize=12, color=colour, fontweight="bold")
-    picture.alt = "SYNTHETIC data. " * synthetic
+    colour = INK
+    if data_name == "SYNTHETIC":
+        warning, colour = "SYNTHETIC data, not CIFAR-10", VERMILION
+        title = f"{warning}\n{title}" if title else warning
+        picture.alt = "SYNTHETIC data. "
+    if title:
+        picture.suptitle(title, fontsize=12, color=colour, fontweight="bold")
     return picture, picture.subplots(rows, columns, squeeze=False, **axes)

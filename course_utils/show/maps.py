@@ -1,4 +1,4 @@
-"""What a network sees where: the maps inside it, and which places speak for a class."""
+"""Where in an image a network responds: its feature maps, and the places that raise the logit of a class."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,9 @@ def feature_maps(model: nn.Module, layer: str, images: Tensor) -> Tensor:
 
 
 def class_activation_maps(model: nn.Module, layer: str, images: Tensor, classes: Sequence[int] | Tensor) -> Tensor:
-    """Where each image speaks for its class of `classes` (N,): maps (N, H, W) of the image's size, 0 ... 1.
+    """Which places of an image raise the logit of its class: maps (N, H, W) of the image's size, 0 ... 1.
+
+    images: (N, 3, 32, 32), normalised. classes: (N,), one for each image.
 
     Grad-CAM (Selvaraju et al., 2017): the maps of `layer`, each weighted by the mean gradient of the class's logit with
     respect to it, summed, and cut off below 0. Where a global average and a linear layer follow, that is the class
@@ -38,9 +40,13 @@ def _maps_and_logits(model: nn.Module, layer: str, images: Tensor) -> tuple[Tens
     if layer not in modules or not layer:
         names = ", ".join(name for name, _ in model.named_children())
         raise ValueError(f"there is no layer {layer!r} in {type(model).__name__}: its parts are {names}")
-    seen: list[Tensor] = []
-    # The network goes on with the clone: a ReLU in place behind the layer must not change what is looked at.
-    handle = modules[layer].register_forward_hook(lambda module, inputs, output: seen.append(output) or output.clone())
+    outputs: list[Tensor] = []
+
+    def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        outputs.append(output)
+        return output.clone()  # the network goes on with it: a ReLU in place behind the layer must not change `output`
+
+    handle = modules[layer].register_forward_hook(keep)
     modes = [(module, module.training) for module in modules.values()]
     try:
         logits = model.eval()(images)
@@ -48,4 +54,4 @@ def _maps_and_logits(model: nn.Module, layer: str, images: Tensor) -> tuple[Tens
         handle.remove()
         for module, mode in modes:
             module.training = mode
-    return seen[-1], logits
+    return outputs[-1], logits

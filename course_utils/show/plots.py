@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -26,15 +27,24 @@ def _array(values: Any) -> np.ndarray:
 
 def _mosaic(tiles: np.ndarray, titles: Sequence[str], columns: int, title: str, data_name: str) -> Picture:
     """Tiles (N, H, W) or (N, H, W, 3) in rows, enlarged without smoothing, a title above each."""
-    height, width = tiles.shape[1:3]
+    height, width = tiles.shape[1:3]  # pixels, as are all lengths here without a unit of their own
     columns = max(5, min(columns, len(tiles)))  # a single tile need not fill the page
-    rows, step = math.ceil(len(tiles) / columns), width + max(1, width // 10)
+    rows = math.ceil(len(tiles) / columns)
+    gap = max(1, width // 10)
+    step = width + gap
+    pixels_per_inch = columns * step / WIDTH
+
     lines = max((t.count("\n") + 1 for t in titles), default=0)
     longest = max((len(line) for t in titles for line in t.split("\n")), default=1)
     size = min(9, 72 * WIDTH / columns / (0.62 * longest))  # points; a letter is about 0.62 as wide as high
-    row_height = height + step - width + (lines and 2 + lines * 1.2 * size / 72 / WIDTH * columns * step)
-    heading = 0.25 * bool(title) + 0.25 * (data_name == "SYNTHETIC")
-    picture, axes = figure.new(WIDTH * rows * row_height / (columns * step) + heading + 0.1, title, data_name)
+    line_height = 1.2 * size / 72 * pixels_per_inch
+    title_height = 2 + lines * line_height if lines else 0
+    row_height = height + gap + title_height
+
+    heading = 0.25 if title else 0  # inches
+    if data_name == "SYNTHETIC":
+        heading += 0.25
+    picture, axes = figure.new(rows * row_height / pixels_per_inch + heading + 0.1, title, data_name)
     axis = axes[0, 0]
     for i, tile in enumerate(tiles):
         left, bottom = i % columns * step, (i // columns + 1) * row_height
@@ -42,10 +52,16 @@ def _mosaic(tiles: np.ndarray, titles: Sequence[str], columns: int, title: str, 
         axis.imshow(tile, extent=extent, cmap="gray", interpolation="nearest")
         if len(titles):
             at = (left + width / 2, bottom - height - 1)
-            axis.text(*at, titles[i], ha="center", va="bottom", fontsize=size, linespacing=1.1)
+            axis.text(*at, _literal(titles[i]), ha="center", va="bottom", fontsize=size, linespacing=1.1)
     axis.set(xlim=(0, columns * step), ylim=(rows * row_height + 1, 0), aspect="equal")
     axis.set_axis_off()
     return picture
+
+
+def _listed(titles: Sequence[str]) -> str:
+    """The titles as they follow in a sentence: a colon, then those that aren't empty."""
+    names = [title.replace("\n", " ") for title in titles if title]
+    return f": {', '.join(names)}" if names else ""
 
 
 @styled
@@ -56,8 +72,7 @@ def image_grid(
     images = _array(images)
     pixels = np.clip(images.transpose(0, 2, 3, 1) / (255 if images.dtype == np.uint8 else 1), 0, 1)
     picture = _mosaic(pixels, titles, columns, title, data_name)
-    named = ": " * bool(len(titles)) + ", ".join(t.replace("\n", " ") for t in titles if t)
-    picture.alt += f"{title or 'Images'}, a grid of {len(images)}{named}."
+    picture.alt += f"{title or 'Images'}, a grid of {len(images)}{_listed(titles)}."
     return picture
 
 
@@ -71,8 +86,8 @@ def overlays(
     heat = heat / np.abs(heat).max((1, 2, 3), keepdims=True).clip(1e-12)
     tiles = np.clip(grey * (0.35 + 0.3 * heat) + np.array([0.9, 0.75, 0.0]) * heat.clip(0) * 0.6, 0, 1)
     picture = _mosaic(tiles, titles, columns, title, data_name)
-    named = ": " * bool(len(titles)) + ", ".join(t.replace("\n", " ") for t in titles if t)
-    picture.alt += f"{title or 'Maps over images'}, a grid of {len(tiles)}{named}; bright where the map is large."
+    grid = f"{title or 'Maps over images'}, a grid of {len(tiles)}{_listed(titles)}"
+    picture.alt += f"{grid}; bright where the map is large."
     return picture
 
 
@@ -91,25 +106,56 @@ def curves(runs: Sequence[Run], labels: Sequence[str] | None = None, title: str 
     names = {run.data.name for run in runs}
     picture, axes = figure.new(5.4, title, "SYNTHETIC" if "SYNTHETIC" in names else "", rows=2, sharex=True)
     picture.alt += "Two line charts, accuracy and loss against epoch."
-    sets = {"held-out": ("held_out_", "-", None), "train": ("", "--", "white")}
-    handles = [Line2D([], [], color=PALE, ls=style, label=name) for name, (_, style, _) in sets.items()]
+    sets = {"held-out": ("held_out_", "-"), "train": ("", "--")}
+    handles = [Line2D([], [], color=PALE, ls=dashes, label=name) for name, (_, dashes) in sets.items()]
     for number, (run, label) in enumerate(zip(runs, labels, strict=True)):
-        look = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
-        handles.append(Line2D([], [], label=label, **look))
-        for name, (prefix, style, face) in sets.items():
-            for axis, quantity, scale in zip(axes[:, 0], ("accuracy", "loss"), (100, 1), strict=True):
-                points = [(e.epoch, getattr(e, prefix + quantity)) for e in run.curve]
-                epochs, values = np.array(points, dtype=float).reshape(-1, 2).T  # None becomes nan
-                look |= {"ls": style, "mfc": face or look["color"], "markevery": max(1, len(epochs) // 10)}
-                axis.plot(epochs, scale * values, **look)
-                if quantity == "accuracy" and np.isfinite(values).any():
-                    picture.alt += f" {label}: {values[-1]:.2%} {name} after epoch {len(epochs)}."
+        epochs, colour = _column(run, "epoch"), COLOURS[number % len(COLOURS)]
+        style = {"color": colour, "marker": MARKERS[number % len(MARKERS)]}
+        handles.append(Line2D([], [], label=_literal(label), **style))
+        style["markevery"] = max(1, len(epochs) // 10)
+        for name, (prefix, dashes) in sets.items():
+            face = "white" if name == "train" else colour
+            accuracies, losses = _column(run, f"{prefix}accuracy"), _column(run, f"{prefix}loss")
+            axes[0, 0].plot(epochs, 100 * accuracies, ls=dashes, mfc=face, **style)
+            axes[1, 0].plot(epochs, losses, ls=dashes, mfc=face, **style)
+            if np.isfinite(accuracies).any():
+                picture.alt += f" {label}: {accuracies[-1]:.2%} {name} after epoch {len(epochs)}."
     axes[0, 0].set_ylabel("accuracy (%)")
-    last = max((len(run.curve) for run in runs), default=0)
-    axes[1, 0].set(ylabel="loss (nats per image)", xlabel="epoch", xlim=(0, last + max(0.5, 0.03 * last)))
-    axes[1, 0].xaxis.get_major_locator().set_params(integer=True)
+    axes[1, 0].set_ylabel("loss (nats per image)")
+    _epochs_along(axes[1, 0], max((len(run.curve) for run in runs), default=0))
     _legend_below(picture, handles)
     return picture
+
+
+@styled
+def learning_rate(run: Run) -> Picture:
+    """The learning rate at the end of each epoch."""
+    epochs, rates = _column(run, "epoch"), _column(run, "rate")
+    picture, axes = figure.new(2.6, "", run.data.name)
+    picture.alt += "Line chart, learning rate against epoch."
+    if len(rates):
+        picture.alt += f" At most {rates.max():.4g}, {rates[-1]:.4g} after epoch {len(epochs)}."
+    axes[0, 0].plot(epochs, rates, color=GREEN, marker=MARKERS[2], markevery=max(1, len(epochs) // 10))
+    axes[0, 0].set_ylabel("learning rate")
+    axes[0, 0].set_ylim(bottom=0)
+    _epochs_along(axes[0, 0], len(epochs))
+    return picture
+
+
+def _epochs_along(axis: Axes, last: int) -> None:
+    """Mark the horizontal axis with whole epochs, with room for the marker of the last."""
+    axis.set(xlabel="epoch", xlim=(0, last + max(0.5, 0.03 * last)))
+    axis.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _column(run: Run, quantity: str) -> np.ndarray:
+    """A quantity of the curve, one value per epoch; nan where the record has none."""
+    return np.array([getattr(row, quantity) for row in run.curve], dtype=float)
+
+
+def _literal(text: str) -> str:
+    """Text that matplotlib writes as it is: a dollar begins no formula."""
+    return text.replace("$", r"\$")
 
 
 def _legend_below(picture: Picture, handles: list[Line2D]) -> None:
@@ -129,10 +175,10 @@ def histogram(images: Any, *, data_name: str, title: str = "") -> Picture:
     picture.alt += "Histogram of the pixels."
     edges = np.linspace(*((0, 256) if images.dtype == np.uint8 else (images.min(), images.max())), 65)
     for channel, name in enumerate(("red", "green", "blue")):
-        values, look = images[:, channel], {"color": (VERMILION, GREEN, BLUE)[channel], "lw": 1.8}
+        values, colour = images[:, channel], (VERMILION, GREEN, BLUE)[channel]
         label = f"{name}: mean {values.mean(dtype=float):#.4g}, std {values.std(dtype=float):#.4g}"
         shares = 100 * np.histogram(values, edges)[0] / values.size
-        axes[0, 0].stairs(shares, edges, ls=("-", "--", "-.")[channel], label=label, **look)
+        axes[0, 0].stairs(shares, edges, ls=("-", "--", "-.")[channel], label=label, color=colour, lw=1.8)
         picture.alt += f" {label}."
     axes[0, 0].set(xlabel="pixel value", ylabel="share of the pixels (%)")
     axes[0, 0].legend()
@@ -153,14 +199,16 @@ def confusion(matrix: Any, classes: Sequence[str], *, data_name: str, title: str
         axis.text(column, row, str(matrix[row, column]), ha="center", va="center", color=ink, fontsize=9)
     picture.alt += f"Confusion matrix of {matrix.sum()} images; right by class:"
     axis.text(last, -0.8, "right", va="center", fontsize=10)
-    for row, (accuracy, name) in enumerate(zip(100 * share.diagonal(), classes, strict=True)):
-        axis.text(last, row, f"{accuracy:.1f}%", va="center", fontsize=10)
-        picture.alt += f" {name} {accuracy:.1f}%,"
+    for row, (accuracy, name) in enumerate(zip(share.diagonal(), classes, strict=True)):
+        text = "–" if math.isnan(accuracy) else f"{100 * accuracy:.1f}%"
+        axis.text(last, row, text, va="center", fontsize=10)
+        picture.alt += f" {name} {text},"
     wrong = np.where(np.eye(len(classes), dtype=bool), -1, matrix)
     row, column = np.unravel_index(wrong.argmax(), wrong.shape)
     picture.alt += f" most often {classes[row]} was taken for {classes[column]}, {wrong[row, column]} times."
-    axis.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
-    axis.set_yticks(range(len(classes)), classes)
+    names = [_literal(name) for name in classes]
+    axis.set_xticks(range(len(classes)), names, rotation=45, ha="right")
+    axis.set_yticks(range(len(classes)), names)
     axis.set(xlabel="predicted class", ylabel="true class")
     axis.grid(False)
     axis.spines[:].set_visible(False)
@@ -185,17 +233,25 @@ def bars(
     picture.alt += f"{title or 'Bars'}, {quantity}."
     for label, at, own, other in zip(labels, y, ours, theirs, strict=True):
         text = f"{own:,.{digits}f}"
-        told = "" if math.isnan(other) else f"published {other:,.{digits}f}"
-        beside = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "fontsize": 10}
-        axis.annotate(text, (1, at), (6, 7 if told else 0), va="center", color=BLUE, **beside)
-        axis.annotate(told, (1, at), (6, -7), va="center", color=VERMILION, **beside)
-        picture.alt += f" {label}: {text}{told and f' ({told})'}."
+        if math.isnan(other):
+            _write_right_of(axis, at, text, BLUE)
+            picture.alt += f" {label}: {text}."
+        else:
+            text_published = f"published {other:,.{digits}f}"
+            _write_right_of(axis, at, text, BLUE, points_up=7)
+            _write_right_of(axis, at, text_published, VERMILION, points_up=-7)
+            picture.alt += f" {label}: {text} ({text_published})."
     axis.set_yticks(y, labels)
     axis.set(xlabel=quantity, ylim=(len(ours) - 0.4, -0.6), xlim=(0, 1.04 * (longest or 1)))
     axis.xaxis.set_major_locator(MaxNLocator(5))
     axis.xaxis.set_major_formatter("{x:,g}")
     axis.grid(False, axis="y")
     return picture
+
+
+def _write_right_of(axis: Axes, y: float, text: str, colour: str, points_up: float = 0) -> None:
+    axis.annotate(text, (1, y), (6, points_up), xycoords=("axes fraction", "data"), textcoords="offset points",
+                  va="center", color=colour, fontsize=10)
 
 
 @styled

@@ -1,19 +1,24 @@
 """What a reader sees while a network trains, one line per epoch, and at the end: what it reached."""
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from course_utils.records import Epoch, Run
+from course_utils.show.text_table import aligned
 
-RESULT = "application/x-course-result+json"  # the output type by which a lesson says what accuracy it reached
-HEADER = f"{'epoch':>5}  {'rate':>8}  {'train loss':>10}  {'accuracy':>8}  {'held-out':>8}  {'seconds':>7}"
+RESULT = "application/x-course-result+json"  # the output type by which a lesson reports what accuracy it reached
+WIDTHS = {"epoch": 5, "rate": 8, "train loss": 10, "accuracy": 8, "held-out": 8, "seconds": 7}
 
 
-def line(row: Epoch) -> str:
-    """One epoch of a curve as text; accuracies in percent."""
-    held_out = "-" if row.held_out_accuracy is None else f"{row.held_out_accuracy:.2%}"
-    return (f"{row.epoch:>5}  {row.rate:>8.4g}  {row.loss:>10.4f}  {row.accuracy:>8.2%}  "
-            f"{held_out:>8}  {row.wall_seconds:>7.1f}")
+def table(rows: Sequence[Epoch]) -> list[str]:
+    """Epochs of a curve as lines of text, a header above; accuracies in percent."""
+    cells = [list(WIDTHS)]
+    for row in rows:
+        held_out = "-" if row.held_out_accuracy is None else f"{row.held_out_accuracy:.2%}"
+        cells.append([row.epoch, f"{row.rate:.4g}", f"{row.loss:.4f}", f"{row.accuracy:.2%}", held_out,
+                      f"{row.wall_seconds:.1f}"])
+    return aligned(cells, sides=">>>>>>", least=list(WIDTHS.values()))
 
 
 class Progress:
@@ -23,23 +28,24 @@ class Progress:
     """
 
     def __init__(self, title: str = "") -> None:
-        self.title, self.lines, self.handle = title, 0, None
+        self.title, self.printed, self.handle = title, 0, None
 
     def __call__(self, run: Run) -> None:
+        lines = table(run.curve)
         if "ipykernel" not in sys.modules:
-            if not self.lines:
-                print(self.title, HEADER, sep="\n")
-            for row in run.curve[self.lines :]:
-                print(line(row), flush=True)
-            self.lines = len(run.curve)
+            if not self.printed:
+                print(self.title)
+            for line in lines[self.printed :]:
+                print(line, flush=True)
+            self.printed = len(lines)
             return
         from IPython.display import display
 
-        table = {"text/plain": "\n".join([f"{self.title} ({run.data.name})", HEADER, *map(line, run.curve)])}
+        output = {"text/plain": "\n".join([f"{self.title} ({run.data.name})", *lines])}
         if self.handle is None:
-            self.handle = display(table, raw=True, display_id=True)
+            self.handle = display(output, raw=True, display_id=True)
         else:
-            self.handle.update(table, raw=True)
+            self.handle.update(output, raw=True)
 
 
 def reached(accuracy: float, on: str, data: str) -> None:

@@ -71,10 +71,10 @@ def test_a_read_only_output_folder_is_refused(course, capsys):
     assert "can't write to" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("gpu", "preset"), [(False, "quick"), (True, "full")])
+@pytest.mark.parametrize(("gpu", "preset"), [(None, "quick"), ("a GPU", "full")])
 def test_without_options_every_lesson_runs_at_the_machine_s_preset(course, monkeypatch, capsys, gpu, preset):
     calls = []
-    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+    monkeypatch.setattr("course_utils.machine.accelerator", lambda: gpu)
     monkeypatch.setattr(runner, "run", lambda *asked: calls.append(asked) or [runner.Outcome(asked[0][0], 1.5)])
     assert status_of("run") == 0
     chosen, plans, ran, out, jobs = calls[0]

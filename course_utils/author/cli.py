@@ -208,9 +208,9 @@ def _whole(text: str, least: int = 0) -> int:
 
 
 def _default_preset() -> str:
-    import torch
+    from course_utils.machine import accelerator
 
-    return "full" if torch.cuda.is_available() else "quick"
+    return "full" if accelerator() else "quick"
 
 
 def _output_folder(folder: Path) -> Path:

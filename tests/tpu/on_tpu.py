@@ -1,0 +1,89 @@
+"""The course on a TPU that XLA simulates on the processor. `test_tpu.py` runs this file in a process of its own.
+
+It shows that every operator exists there and gives what it gives on the processor, not a TPU's rounding or speed.
+"""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny import CPU, random_dataset, same_curve, tiny_net, tiny_recipe
+from torch import nn
+
+from course_utils.batches import Augmentation, Batches, shrunk
+from course_utils.evaluation import VIEWS, evaluate
+from course_utils.lr_finder import range_test
+from course_utils.machine import hardware, seconds_per_call, this_machine
+from course_utils.models import SpeedNet
+from course_utils.named_recipes import RECIPES
+from course_utils.training import fit
+
+DATA = random_dataset(120, 40)
+RECIPE = tiny_recipe(2, held_out=40)
+
+
+def test_the_tpu_is_chosen_and_runs_in_bfloat16():
+    machine = this_machine()
+    assert (machine.device.type, machine.precision) == ("tpu", torch.bfloat16)
+    assert machine.memory_format == torch.contiguous_format
+    assert hardware(machine)["gpu"]
+    assert seconds_per_call(lambda: torch.ones(2, device=machine.device) + 1, calls=1) > 0
+    with pytest.raises(ValueError, match="float16 needs its loss scaled"):
+        this_machine(precision="float16")
+
+
+def net_without_dropout() -> nn.Sequential:
+    net = tiny_net()
+    net[3] = nn.Identity()
+    return net
+
+
+def test_fit_resumes_to_the_undisturbed_curve(tmp_path):
+    class Cut(Exception):
+        pass
+
+    def cut(run):
+        if len(run.curve) == 1:
+            raise Cut
+
+    machine = this_machine(precision="float32")
+    net = net_without_dropout()
+    undisturbed = fit(net, RECIPE, DATA, machine=machine)
+    with pytest.raises(Cut):
+        fit(net_without_dropout(), RECIPE, DATA, machine=machine, folder=tmp_path, on_epoch=cut)
+    resumed = fit(net_without_dropout(), RECIPE, DATA, machine=machine, folder=tmp_path)
+    assert same_curve(resumed.curve, undisturbed.curve)
+    assert undisturbed.curve[0]["loss"] > undisturbed.curve[1]["loss"]
+    there = evaluate(net, Batches(DATA.test, 40, machine))
+    here = evaluate(net.to("cpu"), Batches(DATA.test, 40, CPU))
+    torch.testing.assert_close(there.logits, here.logits, rtol=1e-3, atol=1e-4)
+
+
+def test_batches_are_windows_of_the_same_images_at_both_sizes():
+    machine = this_machine(precision="float32")
+    for side in (32, 28):
+        there, here = (next(Batches(DATA.test, 40, each).epoch(0, side))[0].cpu() for each in (machine, CPU))
+        torch.testing.assert_close(there, here, rtol=0, atol=1.1 / 255 / 0.2)  # one grey level
+    augmented, _ = next(Batches(DATA.train, 40, machine, Augmentation("alternating", 4, 8)).epoch(1, 28))
+    assert augmented.shape == (40, 3, 28, 28)
+    assert shrunk(torch.full((1, 3, 32, 32), 255, dtype=torch.uint8, device=machine.device), 28).min().item() == 255
+
+
+def test_the_range_test_trains_there():
+    losses = [loss for _, loss in range_test(tiny_net(), RECIPE, DATA.train, 1e-3, 1e-1, 3)]
+    assert losses[0] == pytest.approx(math.log(10), abs=1e-6)
+    assert len(set(losses)) == 3
+
+
+def test_the_speedrun_trains_with_muon_whitening_small_pictures_and_views():
+    machine = this_machine()
+    recipe = replace(RECIPES["speedrun-progressive"].recipe.stretched(2), batch_size=40, held_out=40, side=28)
+    torch.manual_seed(0)
+    net = SpeedNet(4)
+    net.set_whitening(next(iter(Batches(DATA.train, 40, machine)))[0])
+    run = fit(net, recipe, DATA, machine=machine)
+    assert len(run.result["predictions_with_views"]) == len(DATA.test.labels)
+    there = evaluate(net, Batches(DATA.test, 40, machine), VIEWS["mirror"])
+    here = evaluate(net.to("cpu"), Batches(DATA.test, 40, CPU), VIEWS["mirror"])
+    assert (there.logits - here.logits).abs().max() < 0.1 * here.logits.std()

@@ -100,6 +100,19 @@ def test_a_preset_in_the_environment_that_there_is_not_is_one_line(course, monke
     assert not (course / "course-run").exists()
 
 
+@pytest.mark.parametrize(("own", "turns"), [(None, "1000"), ("7", "7")])
+def test_jupyterlab_starts_with_threads_that_soon_stop_spinning(course, monkeypatch, own, turns):
+    started = []
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    if own:
+        monkeypatch.setenv("GOMP_SPINCOUNT", own)
+    monkeypatch.setattr("subprocess.call", lambda command, env: started.append((command, env)) or 0)
+    assert status_of("lab") == 0
+    (command, environment), = started
+    assert command[1:3] == ["-m", "jupyterlab"] and command[3].endswith("00_one.ipynb")
+    assert environment == os.environ | {"GOMP_SPINCOUNT": turns}
+
+
 def test_a_failed_lesson_ends_in_status_1_and_its_cell(course, monkeypatch, capsys):
     error = "cell [3] '1': Boom: no"
     monkeypatch.setattr(runner, "run", lambda chosen, *_: [runner.Outcome(chosen[0], 1, None, error)])

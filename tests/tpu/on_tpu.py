@@ -1,6 +1,6 @@
 """The course on a TPU that XLA simulates on the processor. `test_tpu.py` runs this file in a process of its own.
 
-It shows that every operator exists there and gives what it gives on the processor, not a TPU's rounding or speed.
+It shows that TorchTPU has every operator in use, with the processor's results; nothing of a TPU's rounding or speed.
 """
 
 import math

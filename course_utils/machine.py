@@ -36,7 +36,7 @@ class Machine:
 def this_machine(device: str | None = None, precision: str | None = None) -> Machine:
     """The machine at hand: its accelerator if it has one, and the precision that is fastest on it.
 
-    Raises ValueError for an unknown device or precision, and for float16 on a TPU.
+    Raises ValueError for an unknown device or precision, float16 on a TPU, and a TPU whose batch norm learns nothing.
     """
     if precision not in (None, *PRECISIONS):
         raise ValueError(f"precision {precision!r} is unknown: choose from {', '.join(PRECISIONS)}")
@@ -47,12 +47,23 @@ def this_machine(device: str | None = None, precision: str | None = None) -> Mac
         raise ValueError(f"device {device!r} cannot be used here: {str(error).splitlines()[0]}") from None
     if chosen.type == "tpu" and precision == "float16":
         raise ValueError("float16 needs its loss scaled, which a TPU cannot do: choose bfloat16 or float32")
+    if chosen.type == "tpu" and not _averages_move(chosen):
+        raise ValueError("batch norm never moves its running averages on this TPU, so nothing trained there could be "
+                         "scored: install a newer torch-tpu, or none and train on the processor")
     return Machine(chosen, PRECISIONS[precision] if precision else fastest_precision(chosen))
 
 
 def accelerator() -> torch.device | None:
     """The device that PyTorch was built for, where there is one: cuda (AMD's GPUs too), mps, xpu or tpu."""
     return torch.accelerator.current_accelerator(check_available=True)
+
+
+@cache
+def _averages_move(device: torch.device) -> bool:
+    """Whether batch norm in training moves its running averages; TorchTPU 0.2.0 leaves them at 0 and 1."""
+    norm = torch.nn.BatchNorm2d(1).to(device)
+    norm(torch.ones(2, 1, 1, 1, device=device))
+    return norm.running_mean.item() != 0
 
 
 def synchronize() -> None:

@@ -42,6 +42,7 @@ def found(monkeypatch):
         """PyTorch finds an accelerator of this kind, on which something can be made."""
         monkeypatch.setattr("torch.accelerator.current_accelerator", lambda check_available: SimpleNamespace(type=kind))
         monkeypatch.setattr("torch.empty", lambda *_, **__: None)
+        monkeypatch.setattr(machine, "_averages_move", lambda device: True)
 
     return pretend
 
@@ -75,6 +76,18 @@ def test_float16_on_a_tpu_is_refused_in_one_line(found):
     with pytest.raises(ValueError, match="float16 needs its loss scaled.*choose bfloat16 or float32") as refusal:
         this_machine(precision="float16")
     assert "\n" not in str(refusal.value)
+
+
+def test_a_tpu_whose_batch_norm_learns_nothing_is_refused_in_one_line(found, monkeypatch):
+    found("tpu")
+    monkeypatch.setattr(machine, "_averages_move", lambda device: False)
+    with pytest.raises(ValueError, match="running averages on this TPU.*install a newer torch-tpu, or none") as refusal:
+        this_machine()
+    assert "\n" not in str(refusal.value)
+
+
+def test_batch_norm_learns_on_the_processor():
+    assert machine._averages_move(torch.device("cpu"))
 
 
 def test_an_accelerator_is_waited_for_within_the_time_of_a_call(found, monkeypatch):

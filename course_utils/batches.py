@@ -127,7 +127,19 @@ def shrunk(images: Tensor, side: int) -> Tensor:
     """(B, C, H, W) images in `side` by `side` pixels, each pixel a weighted mean of the old ones around it."""
     from torchvision.transforms.v2.functional import resize  # here, for its import takes longer than all of ours
 
-    return resize(images, [side, side])  # uint8 stays uint8: on a processor twenty times as fast as float32
+    if images.device.type in ("cpu", "cuda", "xpu"):
+        return resize(images, [side, side])  # uint8 stays uint8: on a processor twenty times as fast as float32
+    return shrunk_by_products(images, resize(torch.eye(SIZE)[None], [side, SIZE])[0])
+
+
+def shrunk_by_products(images: Tensor, weights: Tensor) -> Tensor:
+    """The same where a device lacks the kernel, up to one grey level: resizing is linear in rows and columns.
+
+    `weights` (side, H) is its matrix: what it makes of the unit vectors. Images are (B, C, H, H).
+    """
+    weights = weights.to(images.device)
+    means = weights @ images.float() @ weights.T
+    return means if images.is_floating_point() else means.round().to(images.dtype)
 
 
 def shifted(axis: Tensor, border: int, generator: torch.Generator) -> Tensor:

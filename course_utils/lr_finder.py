@@ -39,7 +39,8 @@ def range_test(
     trainer = Trainer(trained, recipe, batches)
     stream = itertools.chain.from_iterable(map(batches.epoch, itertools.count()))
     measured, lowest = [], math.inf
-    with torch.random.fork_rng([machine.device] if machine.device.type == "cuda" else []):
+    device = machine.device
+    with torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=device.type):
         torch.manual_seed(recipe.seed)
         for step, (images, labels) in enumerate(itertools.islice(stream, steps)):
             rate = low * (high / low) ** (step / (steps - 1))

@@ -26,44 +26,75 @@ class Machine:
 
     @property
     def memory_format(self) -> torch.memory_format:
-        """Channels last wherever low precision is used: the fast kernels want it."""
-        return torch.contiguous_format if self.precision == torch.float32 else torch.channels_last
+        """Channels last where low precision is used and the fast kernels want it."""
+        wanted = self.precision != torch.float32 and self.device.type in ("cpu", "cuda", "xpu")
+        return torch.channels_last if wanted else torch.contiguous_format
 
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)
 
 
 def this_machine(device: str | None = None, precision: str | None = None) -> Machine:
-    """The machine at hand: a GPU if there is one, and the precision that is fastest on it.
+    """The machine at hand: its accelerator if it has one, and the precision that is fastest on it.
 
-    Raises ValueError for an unknown device or precision.
+    Raises ValueError for an unknown device or precision, float16 on a TPU, and a TPU whose batch norm learns nothing.
     """
     if precision not in (None, *PRECISIONS):
         raise ValueError(f"precision {precision!r} is unknown: choose from {', '.join(PRECISIONS)}")
     try:
-        chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        chosen = torch.device(device) if device else accelerator() or torch.device("cpu")
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"device {device!r} cannot be used here: {str(error).splitlines()[0]}") from None
+    if chosen.type == "tpu" and precision == "float16":
+        raise ValueError("float16 needs its loss scaled, which a TPU cannot do: choose bfloat16 or float32")
+    if chosen.type == "tpu" and not _averages_move(chosen):
+        raise ValueError("batch norm never moves its running averages on this TPU, so nothing trained there could be "
+                         "scored: install a newer torch-tpu, or none and train on the processor")
     return Machine(chosen, PRECISIONS[precision] if precision else fastest_precision(chosen))
 
 
+def accelerator() -> torch.device | None:
+    """The device that PyTorch was built for, where there is one: cuda (AMD's GPUs too), mps, xpu or tpu."""
+    return torch.accelerator.current_accelerator(check_available=True)
+
+
+@cache
+def _averages_move(device: torch.device) -> bool:
+    """Whether batch norm in training moves its running averages; TorchTPU 0.2.0 leaves them at 0 and 1."""
+    norm = torch.nn.BatchNorm2d(1).to(device)
+    norm(torch.ones(2, 1, 1, 1, device=device))
+    return norm.running_mean.item() != 0
+
+
+def synchronize() -> None:
+    """Wait until the accelerator, if there is one, has done all its work: a call returns when the work is queued."""
+    if accelerator():
+        torch.accelerator.synchronize()
+
+
 def fastest_precision(device: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware multiplies it faster, else float16 on a GPU and float32 on a processor.
+    """bfloat16 where the hardware multiplies it faster, else float16 on CUDA and float32 anywhere else.
 
     AMX multiplies bfloat16 many times faster than float32. Of the processors that have AVX512-BF16 alone, AMD's
     multiply it twice as fast; Intel's start half as many of its instructions and gain nothing.
     """
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float16
-    twice = "avx512_bf16" in processor_flags() and _processor_field("vendor_id") == "AuthenticAMD"
-    return torch.bfloat16 if twice or "amx_bf16" in processor_flags() else torch.float32
+    if device.type == "cpu":
+        vendor = _processor_field("vendor_id") or platform.processor()  # Windows ends the latter with the vendor
+        twice = "avx512_bf16" in processor_flags() and "AuthenticAMD" in vendor
+        return torch.bfloat16 if twice or "amx_bf16" in processor_flags() else torch.float32
+    return torch.bfloat16 if device.type in ("xpu", "tpu") else torch.float32
 
 
 @cache
 def processor_flags() -> frozenset[str]:
-    """Instruction sets of the processor as Linux names them; empty on other systems."""
-    return frozenset(_processor_field("flags").split())
+    """Instruction sets of an x86 processor as Linux names them; PyTorch knows them where Linux doesn't say."""
+    if flags := _processor_field("flags"):
+        return frozenset(flags.split())
+    found = {name for name, has in torch.cpu.get_capabilities().items() if has is True}
+    return frozenset("avx512f" if name == "avx512_f" else name for name in found)
 
 
 def _processor_field(name: str) -> str:
@@ -94,8 +125,7 @@ def seconds_per_call(function: Callable[[], object], calls: int = 5, warmup: int
     for _ in range(warmup + calls):
         start = time.perf_counter()
         function()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
+        synchronize()
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds[warmup:])
 
@@ -104,7 +134,7 @@ def hardware(machine: Machine, processes: int = 1) -> Hardware:
     """What the record of a run in so many `processes` says of the hardware."""
     return Hardware(
         device=machine.device.type,
-        gpu=torch.cuda.get_device_name(machine.device) if machine.device.type == "cuda" else None,
+        gpu=_accelerator_name(machine.device),
         processor=_processor_field("model name") or platform.processor() or platform.machine(),
         processor_flags=sorted(processor_flags() & {"amx_bf16", "avx512_bf16", "avx512f", "avx2"}),
         cores=os.cpu_count(),
@@ -112,6 +142,14 @@ def hardware(machine: Machine, processes: int = 1) -> Hardware:
         precision=str(machine.precision).removeprefix("torch."),
         processes=processes,
     )
+
+
+def _accelerator_name(device: torch.device) -> str | None:
+    if device.type == "cpu":
+        return None
+    if device.type == "mps":
+        return torch.backends.mps.get_name()
+    return torch.get_device_module(device).get_device_name(device)
 
 
 def versions() -> dict[str, str]:

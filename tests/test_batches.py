@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from tiny import CPU, random_split
 from torchvision.transforms import v2
 
-from course_utils.batches import Augmentation, Batches, shifted, square, which_flip
+from course_utils.batches import Augmentation, Batches, shifted, shrunk, shrunk_by_products, square, which_flip
 from course_utils.data import MEAN, STD, Split
 from course_utils.machine import Machine
 
@@ -116,6 +116,15 @@ def test_images_in_floating_point_are_shrunk_too():
     planes = torch.tensor(prepared.images).float().flatten(0, 1)[:, None]
     by_hand = F.conv2d(planes, tent.outer(tent)[None, None], stride=2, padding=1).view(96, 3, 16, 16)
     torch.testing.assert_close(images[:, :, 1:-1, 1:-1], by_hand[:, :, 1:-1, 1:-1], rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("side", [28, 17, 2])
+def test_products_shrink_an_image_as_the_kernel_does(side):
+    weights = v2.functional.resize(torch.eye(32)[None], [side, 32])[0]
+    by_kernel, by_products = shrunk(RAW, side), shrunk_by_products(RAW, weights)
+    assert by_products.dtype == torch.uint8
+    assert (by_products.int() - by_kernel.int()).abs().max() <= 1
+    torch.testing.assert_close(shrunk_by_products(RAW.float(), weights), shrunk(RAW.float(), side), rtol=0, atol=1e-3)
 
 
 def test_cutout_is_as_large_in_a_smaller_picture():

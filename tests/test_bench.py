@@ -58,6 +58,23 @@ def test_each_change_is_compared_with_the_way_before_it(monkeypatch):
     ]
 
 
+def test_spinning_and_sleeping_threads_are_measured_beside_the_same_neighbours(monkeypatch):
+    others, measured, name = [], [], bench.SPINNING[0]
+    monkeypatch.setenv(name, "7")  # the user's own value is neither of the two
+    popen = bench.subprocess.Popen
+    monkeypatch.setattr(bench.subprocess, "Popen", lambda command: others.append(popen(command)) or others[-1])
+
+    def answer(command, env, **_):
+        measured.append((sum(other.poll() is None for other in others), env.get(name)))
+        return SimpleNamespace(stdout="100.0" if name in env else "50.0")
+
+    monkeypatch.setattr(bench.subprocess, "run", answer)
+    rows = bench.beside_others(repeats=1)
+    assert measured == [(count, turns) for count in range(3) for turns in (None, bench.SPINNING[1])]
+    assert [row["ratio"] for row in rows] == [2.0] * 3
+    assert [other.poll() is None for other in others] == [False] * 3  # none is left running
+
+
 def test_the_usual_network_is_the_same_but_for_its_dropout():
     torch.manual_seed(0)
     ours = VGG()

@@ -13,6 +13,7 @@ from packaging.specifiers import SpecifierSet
 from test_packaging import PROJECT, ROOT, pins
 
 from course_utils.author import lessons, links
+from course_utils.author.kernels import SPINNING
 
 BINDER = ROOT / "binder"
 SCRIPTS = pytest.mark.parametrize("script", ["postBuild", "start"])
@@ -65,14 +66,16 @@ def test_an_image_without_the_course_is_not_built(tmp_path):
 
 
 @ON_POSIX
-@pytest.mark.parametrize("threads", [None, "1"])
-def test_a_session_becomes_the_command_at_the_preset_quick(threads):
-    script = "import os; print(os.getpid(), os.environ['COURSE_PRESET'], os.environ['OMP_NUM_THREADS'])"
-    environment = os.environ | {"COURSE_PRESET": "full", "OMP_NUM_THREADS": threads or ""}
+@pytest.mark.parametrize(("threads", "turns"), [(None, None), ("1", "7")])
+def test_a_session_becomes_the_command_at_the_preset_quick(threads, turns):
+    script = "import os; print(os.getpid(), *(os.environ[name] for name in NAMES))"
+    script = script.replace("NAMES", "('COURSE_PRESET', 'OMP_NUM_THREADS', 'GOMP_SPINCOUNT')")
+    environment = os.environ | {"COURSE_PRESET": "full", "OMP_NUM_THREADS": threads or "", SPINNING[0]: turns or ""}
     session = subprocess.Popen(
         [str(BINDER / "start"), sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True
     )
-    assert session.communicate()[0] == f"{session.pid} quick {threads or 2}\n"  # the same process: signals reach it
+    expected = f"{session.pid} quick {threads or 2} {turns or SPINNING[1]}\n"  # the same process: signals reach it
+    assert session.communicate()[0] == expected
 
 
 def test_the_links_open_jupyterlab_on_a_lesson():

@@ -71,10 +71,10 @@ def test_a_read_only_output_folder_is_refused(course, capsys):
     assert "can't write to" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("gpu", "preset"), [(False, "quick"), (True, "full")])
+@pytest.mark.parametrize(("gpu", "preset"), [(None, "quick"), ("a GPU", "full")])
 def test_without_options_every_lesson_runs_at_the_machine_s_preset(course, monkeypatch, capsys, gpu, preset):
     calls = []
-    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+    monkeypatch.setattr("course_utils.machine.accelerator", lambda: gpu)
     monkeypatch.setattr(runner, "run", lambda *asked: calls.append(asked) or [runner.Outcome(asked[0][0], 1.5)])
     assert status_of("run") == 0
     chosen, plans, ran, out, jobs = calls[0]
@@ -98,6 +98,19 @@ def test_a_preset_in_the_environment_that_there_is_not_is_one_line(course, monke
     assert status_of("run") == 2
     assert capsys.readouterr().err == "course: there is no preset huge: choose from smoke, quick, full\n"
     assert not (course / "course-run").exists()
+
+
+@pytest.mark.parametrize(("own", "turns"), [(None, "1000"), ("7", "7")])
+def test_jupyterlab_starts_with_threads_that_soon_stop_spinning(course, monkeypatch, own, turns):
+    started = []
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    if own:
+        monkeypatch.setenv("GOMP_SPINCOUNT", own)
+    monkeypatch.setattr("subprocess.call", lambda command, env: started.append((command, env)) or 0)
+    assert status_of("lab") == 0
+    (command, environment), = started
+    assert command[1:3] == ["-m", "jupyterlab"] and command[3].endswith("00_one.ipynb")
+    assert environment == os.environ | {"GOMP_SPINCOUNT": turns}
 
 
 def test_a_failed_lesson_ends_in_status_1_and_its_cell(course, monkeypatch, capsys):

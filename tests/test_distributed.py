@@ -5,11 +5,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from course_utils.plumbing.distributed import Processes
+from course_utils.plumbing.distributed import Processes, processes
 
 ALONE = [sys.executable]
 TOGETHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -84,3 +85,25 @@ def test_shares_cover_a_batch_and_do_not_overlap():
     assert sum(shares, []) == images and len({len(share) for share in shares}) == 1
     with pytest.raises(ValueError, match="a batch of 10 does not split over 3 processes: choose a multiple of 3"):
         Processes(3, 0).share(10)
+
+
+@pytest.mark.parametrize("kind", ["mps", "tpu"])
+def test_several_processes_are_refused_where_they_cannot_train_together(monkeypatch, kind):
+    device = SimpleNamespace(type=kind)
+    assert processes(device) == Processes()
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "any")
+    with pytest.raises(ValueError, match=f"several processes cannot train together on {kind}: start one"):
+        processes(device)
+
+
+@pytest.mark.parametrize(("kind", "backend"), [("cuda", "nccl"), ("xpu", "xccl"), ("cpu", "gloo")])
+def test_each_process_takes_an_accelerator_of_its_own(monkeypatch, kind, backend):
+    taken, joined = [], []
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "any")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr("torch.accelerator.set_device_index", taken.append)
+    monkeypatch.setattr("torch.distributed.init_process_group", joined.append)
+    monkeypatch.setattr("torch.distributed.get_world_size", lambda: 4)
+    monkeypatch.setattr("torch.distributed.get_rank", lambda: 3)
+    assert processes(torch.device(kind)) == Processes(4, 3)
+    assert (taken, joined) == ([] if kind == "cpu" else [1], [backend])

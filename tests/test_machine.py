@@ -4,12 +4,16 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from course_utils import machine
 from course_utils.machine import Machine, this_machine
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -31,6 +35,101 @@ def test_bfloat16_is_for_processors_that_multiply_it_faster(flags, names, vendor
     found = this_machine("cpu")
     assert found.precision == precision
     assert (found.memory_format == torch.channels_last) == (precision == torch.bfloat16)
+
+
+@pytest.fixture
+def found(monkeypatch):
+    def pretend(kind: str) -> None:
+        """PyTorch finds an accelerator of this kind, on which something can be made."""
+        monkeypatch.setattr("torch.accelerator.current_accelerator", lambda check_available: SimpleNamespace(type=kind))
+        monkeypatch.setattr("torch.empty", lambda *_, **__: None)
+        monkeypatch.setattr(machine, "_averages_move", lambda device: True)
+
+    return pretend
+
+
+@pytest.mark.parametrize(("kind", "generation", "precision", "layout"), [
+    ("cuda", 7, torch.float16, torch.channels_last), ("cuda", 8, torch.bfloat16, torch.channels_last),
+    ("xpu", None, torch.bfloat16, torch.channels_last), ("tpu", None, torch.bfloat16, torch.contiguous_format),
+    ("mps", None, torch.float32, torch.contiguous_format), ("unheard-of", None, torch.float32, torch.contiguous_format),
+])
+def test_an_accelerator_is_taken_at_its_precision_and_memory_format(
+    found, monkeypatch, kind, generation, precision, layout
+):
+    found(kind)
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (generation, 0))
+    chosen = this_machine()
+    assert (chosen.device.type, chosen.precision, chosen.memory_format) == (kind, precision, layout)
+    assert this_machine("cpu").device.type == "cpu"
+    if kind in ("mps", "tpu"):
+        assert this_machine(precision="bfloat16").memory_format == torch.contiguous_format
+
+
+def test_without_an_accelerator_the_processor_is_taken_and_nothing_is_waited_for(monkeypatch):
+    monkeypatch.setattr("torch.accelerator.current_accelerator", lambda check_available: None)
+    monkeypatch.setattr("torch.accelerator.synchronize", lambda: pytest.fail("there is nothing to wait for"))
+    assert this_machine().device.type == "cpu"
+    machine.synchronize()
+
+
+def test_float16_on_a_tpu_is_refused_in_one_line(found):
+    found("tpu")
+    with pytest.raises(ValueError, match="float16 needs its loss scaled.*choose bfloat16 or float32") as refusal:
+        this_machine(precision="float16")
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_tpu_whose_batch_norm_learns_nothing_is_refused_in_one_line(found, monkeypatch):
+    found("tpu")
+    monkeypatch.setattr(machine, "_averages_move", lambda device: False)
+    with pytest.raises(ValueError, match="running averages on this TPU.*install a newer torch-tpu, or none") as refusal:
+        this_machine()
+    assert "\n" not in str(refusal.value)
+
+
+def test_batch_norm_learns_on_the_processor():
+    assert machine._averages_move(torch.device("cpu"))
+
+
+def test_an_accelerator_is_waited_for_within_the_time_of_a_call(found, monkeypatch):
+    found("xpu")
+    done = []
+    monkeypatch.setattr("torch.accelerator.synchronize", lambda: done.append("waited"))
+    monkeypatch.setattr(machine.time, "perf_counter", lambda: done.append("looked") or len(done))
+    machine.seconds_per_call(lambda: done.append("called"), calls=1, warmup=0)
+    assert done == ["looked", "called", "waited", "looked"]
+
+
+@pytest.mark.parametrize("kind", ["cuda", "xpu", "mps"])
+def test_a_record_has_the_accelerator_s_name(monkeypatch, kind):
+    names = SimpleNamespace(get_device_name=lambda device: f"the {device.type}")
+    monkeypatch.setattr("torch.get_device_module", lambda device: names)
+    monkeypatch.setattr("torch.backends.mps.get_name", lambda: "the mps")
+    assert machine.hardware(Machine(torch.device(kind), torch.float32))["gpu"] == f"the {kind}"
+
+
+def test_instruction_sets_are_asked_of_pytorch_where_linux_says_none(monkeypatch):
+    told = {"avx512_f": True, "avx2": True, "amx_bf16": False, "cpu_name": "any", "num_sockets": 1}
+    monkeypatch.setattr(machine, "_processor_field", lambda name: "")
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: told)
+    assert machine.processor_flags.__wrapped__() == {"avx512f", "avx2"}
+
+
+def test_an_amd_processor_is_known_on_windows_too(flags, monkeypatch):
+    flags("avx512f", "avx512_bf16", vendor="")
+    monkeypatch.setattr(machine.platform, "processor", lambda: "AMD64 Family 25 Model 97 Stepping 2, AuthenticAMD")
+    assert this_machine("cpu").precision == torch.bfloat16
+
+
+def test_no_other_file_asks_for_cuda_by_name():
+    """What depends on the kind of accelerator is asked of `machine`, or of PyTorch for whichever there is."""
+    files = [path for pattern in ("course_utils/**/*.py", "notebooks/**/*.py") for path in ROOT.glob(pattern)]
+    code = {path: path.read_text(encoding="utf-8") for path in files}
+    for path in ROOT.glob("notebooks/**/*.ipynb"):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        code[path] = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    asking = {path.relative_to(ROOT).as_posix() for path, text in code.items() if "torch.cuda" in text}
+    assert asking == {"course_utils/machine.py"}
 
 
 def test_precision_can_be_set(flags):

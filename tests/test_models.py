@@ -130,6 +130,13 @@ def test_dropout_in_evaluation_is_the_identity():
     assert Dropout(0.0)(x) is x
 
 
+def test_off_the_processor_dropout_is_torchs(monkeypatch):
+    asked, x = [], torch.ones(3, device="meta")
+    monkeypatch.setattr("torch.nn.functional.dropout", lambda x, p: asked.append(p) or x)
+    assert Dropout(0.25)(x) is x
+    assert asked == [0.25]
+
+
 def test_dropout_follows_torchs_seed():
     x, layer = torch.ones(1000), Dropout(0.5)
     draws = []

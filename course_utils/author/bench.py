@@ -7,7 +7,8 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -17,11 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from course_utils.author.kernels import SPINNING
 from course_utils.batches import Augmentation, Batches
 from course_utils.data import MEAN, STD, Split
 from course_utils.evaluation import evaluate
 from course_utils.machine import Machine, hardware, keep_freed_memory, seconds_per_call, this_machine, versions
-from course_utils.models import SpeedNet
+from course_utils.models import Small, SpeedNet
 from course_utils.models.layers import Dropout
 from course_utils.models.vgg import VGG
 from course_utils.named_recipes import speedrun
@@ -103,17 +105,47 @@ def in_processes(case: str, batch_size: int, steps: int, repeats: int = 3) -> li
     Each measurement has a process of its own: what `keep_freed_memory` asks of the allocator holds for a whole
     process, and memory that one way has kept would help the others.
     """
-    def per_second(way: str) -> Callable[[], float]:
-        command = [sys.executable, "-m", "course_utils.author.bench", case, way, str(batch_size), str(steps)]
-        return lambda: float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-
     ways = list(WAYS[case])
-    rates = medians([per_second(way) for way in ways], repeats)
+    rates = medians([in_a_process(case, way, batch_size, steps) for way in ways], repeats)
     whole = row(case, rates[-1], rates[0])
     if len(ways) == 2:
         return [whole]
     changes = zip(ways[1:], rates[1:], rates, strict=False)
     return [whole, *(row(f"{case}: {way}", after, before) for way, after, before in changes)]
+
+
+def in_a_process(
+    case: str, way: str, batch_size: int, steps: int, environment: Mapping[str, str] | None = None
+) -> Callable[[], float]:
+    """What measures a way's images per second in a new process, with an environment of its own if one is given."""
+    command = [sys.executable, "-m", "course_utils.author.bench", case, way, str(batch_size), str(steps)]
+    return lambda: float(
+        subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout)
+
+
+def beside_others(batch_size: int = 128, steps: int = 16, repeats: int = 3) -> list[dict[str, Any]]:
+    """`Small` trained alone and beside busy processes, by threads that soon sleep at a barrier or, as usual, spin."""
+    name, turns = SPINNING
+    usual = {key: value for key, value in os.environ.items() if key != name}
+    ways = [in_a_process("neighbour", "Small", batch_size, steps, each) for each in (usual, usual | {name: turns})]
+    rows = []
+    for count, beside in enumerate(("alone", "one busy process", "two busy processes")):
+        with busy(count):
+            spinning, sleeping = medians(ways, repeats)
+        rows.append(row(f"neighbour: {beside}", sleeping, spinning))
+    return rows
+
+
+@contextmanager
+def busy(count: int) -> Iterator[None]:
+    """So many other processes that want a core each, all the time."""
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
 
 
 def images_per_second(case: str, way: str, batch_size: int, steps: int) -> float:
@@ -123,13 +155,20 @@ def images_per_second(case: str, way: str, batch_size: int, steps: int) -> float
     return len(split) / seconds_per_call(an_epoch, calls=1)
 
 
-def our_training(split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
-    """VGG with BN and dropout, as `fit` trains it; making the batches counts."""
+def our_training(
+    split: Split, batch_size: int, machine: Machine, build: Callable[[], nn.Module] = VGG
+) -> Callable[[], object]:
+    """A network, VGG with BN and dropout unless told otherwise, as `fit` trains it; making the batches counts."""
     keep_freed_memory()
     recipe = Recipe("bench", 1, constant(0.01), batch_size)
-    model = VGG().to(machine.device, memory_format=machine.memory_format)
+    model = build().to(machine.device, memory_format=machine.memory_format)
     trainer = Trainer(model, recipe, Batches(split, batch_size, machine, recipe.augmentation))
     return lambda: trainer.epoch(0)
+
+
+def small_training(split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
+    """`Small` on the processor, whatever else is there: it is the processor's threads that have neighbours."""
+    return our_training(split, batch_size, this_machine("cpu"), Small)
 
 
 def usual_training(split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
@@ -197,10 +236,12 @@ WAYS: dict[str, dict[str, Way]] = {  # from the usual way to ours
     "train": {"usual": usual_training, "ours": our_training},
     "speedrun": {change: partial(speedrun_with, number) for number, change in enumerate(CHANGES)},
     "infer": {"usual": usual_inference, "ours": our_inference},
+    "neighbour": {"Small": small_training},
 }
 CASES: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "input": input_pipeline, "train": partial(in_processes, "train", 128, 4),
     "speedrun": partial(in_processes, "speedrun", 500, 6), "infer": partial(in_processes, "infer", 500, 10),
+    "neighbour": beside_others,
 }
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from course_utils.author import lessons
+from course_utils.author.kernels import kernel_environment
 from course_utils.author.lessons import LessonError
 from course_utils.show.text_table import aligned
 
@@ -61,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     data.set_defaults(command=_data)
 
     bench = commands.add_parser("bench", help="our way of input, training and inference against the usual one")
-    bench.add_argument("case", choices=("input", "train", "speedrun", "infer", "all"))
+    bench.add_argument("case", choices=("input", "train", "speedrun", "infer", "neighbour", "all"))
     bench.add_argument("--json", type=Path, metavar="FILE", help="write the measurements there too")
     bench.set_defaults(command=_bench)
 
@@ -105,7 +106,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _lab(options: argparse.Namespace) -> int:
     first = lessons.load(lessons.NOTEBOOKS)[0].path
-    return subprocess.call([sys.executable, "-m", "jupyterlab", str(first)])
+    return subprocess.call([sys.executable, "-m", "jupyterlab", str(first)], env=os.environ | kernel_environment())
 
 
 def _data(options: argparse.Namespace) -> int:
@@ -213,9 +214,9 @@ def _whole(text: str, least: int = 0) -> int:
 
 
 def _default_preset() -> str:
-    import torch
+    from course_utils.machine import accelerator
 
-    return "full" if torch.cuda.is_available() else "quick"
+    return "full" if accelerator() else "quick"
 
 
 def _output_folder(folder: Path) -> Path:

@@ -16,7 +16,7 @@ def whitening_filters(images: Tensor, size: int, eps: float) -> Tensor:
     for part in images.split(500):  # all patches of 10,000 images at once would take a gigabyte
         windows = part.float().unfold(2, size, 1).unfold(3, size, 1)  # (N, 3, rows, columns, size, size)
         patches = windows.permute(0, 2, 3, 1, 4, 5).reshape(-1, length)
-        total += (patches.T @ patches).double().cpu()
+        total += (patches.T @ patches).cpu().double()  # not every accelerator has float64
         count += len(patches)
     values, vectors = torch.linalg.eigh(total / count)  # ascending; eigenvectors in columns
     filters = (vectors / (values + eps).sqrt()).flip(1).T

@@ -45,11 +45,16 @@ ALONE = Processes()
 
 
 def processes(device: torch.device) -> Processes:
-    """The processes that `torchrun` started, joined over gloo on a processor and nccl on GPUs; else one alone."""
+    """The processes that `torchrun` started, each on an accelerator of its own or all on the processor; else one alone.
+
+    Raises ValueError where several cannot train together: on MPS, which is a single device, and on a TPU.
+    """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return ALONE
-    if device.type == "cuda":
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    if device.type not in ("cpu", "cuda", "xpu"):
+        raise ValueError(f"several processes cannot train together on {device.type}: start one, without torchrun")
+    if device.type != "cpu":
+        torch.accelerator.set_device_index(int(os.environ["LOCAL_RANK"]))
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        dist.init_process_group(dist.get_default_backend_for_device(device))
     return Processes(dist.get_world_size(), dist.get_rank())

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from course_utils.plumbing import archive, download
+from course_utils.plumbing import archive, download, synthetic
 from course_utils.plumbing.files import PARTIAL, write_atomically
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -100,7 +100,7 @@ def load(
     if dataset not in ("auto", "cifar10", "synthetic"):
         raise DataError(f'dataset is {dataset!r}; expected "auto", "cifar10" or "synthetic"')
     if dataset == "synthetic":
-        return _stand_in()
+        return stand_in()
     folder = root_folder(root)
     mirrors = list(mirrors or os.environ.get("COURSE_MIRRORS", "").split() or download.MIRRORS)
     for mirror in mirrors:
@@ -113,7 +113,7 @@ def load(
         if dataset == "cifar10":
             raise DataError(f"{error}; {advice}") from error
         warnings.warn(f"CIFAR-10 is out of reach, so the data is SYNTHETIC: {error}; {advice}", stacklevel=2)
-        return _stand_in()
+        return stand_in()
     except OSError as error:
         if error.errno in DISK_FULL:
             (folder / PART).unlink(missing_ok=True)
@@ -125,6 +125,16 @@ def load(
     cut = archive.SIZES["train"]
     train, test = Split(images[:cut], labels[:cut]), Split(images[cut:], labels[cut:])
     return Dataset("CIFAR-10", train, test, archive.SHA256, CLASSES)
+
+
+def stand_in(seed: int = 0, train: int = 50_000, test: int = 10_000) -> Dataset:
+    """The drawn stand-in for CIFAR-10, as large as asked for: equally many scenes of every kind in random order."""
+    parts = [Split(images, labels) for images, labels in synthetic.draw(seed, train, test)]
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.images)
+        digest.update(part.labels.astype("<i8"))
+    return Dataset("SYNTHETIC", *parts, digest.hexdigest(), synthetic.CLASSES)
 
 
 def root_folder(root: str | Path | None = None) -> Path:
@@ -150,17 +160,6 @@ def describe(dataset: Dataset, root: str | Path | None = None) -> str:
         f"train mean: {', '.join(f'{m:.4f}' for m in mean)}   std: {', '.join(f'{s:.4f}' for s in std)}",
         f"fingerprint: SHA-256 {dataset.fingerprint}",
     ])
-
-
-def _stand_in() -> Dataset:
-    from course_utils.plumbing import synthetic
-
-    train, test = synthetic.draw()
-    digest = hashlib.sha256()
-    for part in (train, test):
-        digest.update(part.images)
-        digest.update(part.labels.astype("<i8"))
-    return Dataset("SYNTHETIC", train, test, digest.hexdigest(), synthetic.CLASSES)
 
 
 def _labels_and_rows(folder: Path, mirrors: list[str], patient: bool) -> tuple[np.ndarray, np.ndarray]:

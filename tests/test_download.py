@@ -197,7 +197,7 @@ def test_a_disk_without_room_is_not_begun(server, tmp_path, monkeypatch):
 @pytest.fixture
 def small_stand_in(monkeypatch):
     draw = synthetic.draw
-    monkeypatch.setattr(synthetic, "draw", lambda: draw(train=100, test=20))
+    monkeypatch.setattr(synthetic, "draw", lambda *_: draw(0, 100, 20))
 
 
 @pytest.mark.parametrize("manner", ["absent", "page", "silent", "refused", "lookup hangs"])

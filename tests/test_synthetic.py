@@ -24,15 +24,17 @@ def test_the_whole_stand_in_has_the_same_bytes_everywhere():
 
 
 def test_another_seed_draws_others_and_a_smaller_draw_is_as_balanced():
-    train, test = synthetic.draw(seed=1, train=1000, test=500)
+    drawn = data.stand_in(seed=1, train=1000, test=500)
+    train, test = drawn.train, drawn.test
     assert np.bincount(train.labels).tolist() == [100] * 10 and np.bincount(test.labels).tolist() == [50] * 10
-    assert not np.array_equal(train.images, synthetic.draw(train=1000, test=500)[0].images)
+    assert not np.array_equal(train.images, data.stand_in(train=1000, test=500).train.images)
     assert len(np.unique(train.images.reshape(1000, -1), axis=0)) == 1000
 
 
 def test_neither_mean_colour_nor_pixels_give_the_kind_away(capsys):
     linear_model = pytest.importorskip("sklearn.linear_model")
-    train, test = synthetic.draw(train=4000, test=2000)
+    dataset = data.stand_in(train=4000, test=2000)
+    train, test = dataset.train, dataset.test
     for what, features in {
         "mean colour": lambda images: images.mean((2, 3)),
         "pixels": lambda images: images.reshape(len(images), -1),

@@ -10,8 +10,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from course_utils.data import Split
-
 SIZE = 32
 UNIT = 16  # lengths are in sixteenths of a pixel
 CHUNK = 500  # scenes drawn at once: their arrays stay in the processor's cache
@@ -37,18 +35,18 @@ FIGURES: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] =
 CLASSES = tuple(FIGURES)
 
 
-def draw(seed: int = 0, train: int = 50_000, test: int = 10_000) -> tuple[Split, Split]:
-    """Train and test split of the stand-in, each with equally many scenes of every kind in random order."""
+def draw(seed: int, *sizes: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Splits of these sizes, images and labels, each with equally many scenes of every kind in random order."""
     bits = np.random.PCG64(seed)
-    return _split(bits, train), _split(bits, test)
+    return [_split(bits, size) for size in sizes]
 
 
-def _split(bits: np.random.PCG64, n: int) -> Split:
+def _split(bits: np.random.PCG64, n: int) -> tuple[np.ndarray, np.ndarray]:
     labels = np.argsort(bits.random_raw(n), kind="stable") % len(CLASSES)
     images = np.empty((n, 3, SIZE, SIZE), np.uint8)
     for start in range(0, n, CHUNK):
         images[start : start + CHUNK] = _scenes(bits, labels[start : start + CHUNK])
-    return Split(images, labels)
+    return images, labels
 
 
 def _scenes(bits: np.random.PCG64, labels: np.ndarray) -> np.ndarray:

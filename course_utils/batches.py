@@ -58,16 +58,16 @@ class Batches:
         share: slice = slice(None),
     ) -> None:
         images = split.images
-        if images.ndim != 4 or images.shape[1:] != (3, SIZE, SIZE):
-            raise ValueError(f"images of shape {images.shape}: expected (N, 3, {SIZE}, {SIZE})")
+        if images.ndim != 4 or images.shape[1:] != (SIZE, SIZE, 3):
+            raise ValueError(f"images of shape {images.shape}: expected (N, {SIZE}, {SIZE}, 3)")
         if split.labels.shape != (len(images),):
             raise ValueError(f"labels of shape {split.labels.shape} for {len(images)} images: expected one label each")
         if batch_size < 1 or (augmentation and batch_size > len(images)):
             raise ValueError(f"a batch size of {batch_size} for {len(images)} images: choose 1 to {len(images)}")
         self.batch_size, self.machine, self.augmentation, self.seed = batch_size, machine, augmentation, seed
         self.share = share
-        # Pixel after pixel, three values each: what a crop copies then lies together, and batches are channels last.
-        self.pixels = torch.from_numpy(np.array(images.transpose(0, 2, 3, 1), order="C")).to(machine.device).view(-1, 3)
+        # Pixel after pixel, three values each: what a crop copies lies together, and batches are channels last.
+        self.pixels = torch.from_numpy(np.array(images, order="C")).to(machine.device).view(-1, 3)
         self.labels = torch.from_numpy(np.array(split.labels)).to(machine.device)
         coins = torch.Generator(machine.device).manual_seed(seed)
         self.first_sides = which_flip(len(images), "random", coins)  # of alternating flips

@@ -12,12 +12,12 @@ from course_utils.data import MEAN, STD, Split
 from course_utils.machine import Machine
 
 SPLIT = random_split(96)
-RAW = torch.tensor(SPLIT.images)
+RAW = torch.tensor(SPLIT.images).permute(0, 3, 1, 2)
 
 
 def numbered(n: int = 64) -> Split:
     """Images that carry their number in every pixel, so that one can be told from any part of it."""
-    return Split(np.tile(np.arange(n, dtype=np.uint8)[:, None, None, None], (1, 3, 32, 32)), np.arange(n))
+    return Split(np.tile(np.arange(n, dtype=np.uint8)[:, None, None, None], (1, 32, 32, 3)), np.arange(n))
 
 
 def pixels(split: Split, augmentation: Augmentation, batch_size: int, epoch: int = 0, seed: int = 0) -> torch.Tensor:
@@ -39,7 +39,7 @@ def test_normalisation_is_torchvisions():
 @pytest.mark.parametrize("flip", [None, "random", "half"])
 def test_every_augmented_image_is_a_window_of_its_padded_source(flip):
     border, split = 4, SPLIT.first(10)  # one image of each class: the label tells the source
-    padded = F.pad(torch.tensor(split.images).float(), (border,) * 4, mode="reflect")
+    padded = F.pad(torch.tensor(split.images).permute(0, 3, 1, 2).float(), (border,) * 4, mode="reflect")
     windows = padded.unfold(2, 32, 1).unfold(3, 32, 1).permute(0, 2, 3, 1, 4, 5).flatten(1, 2)  # (10, 81, 3, 32, 32)
     source = {label: torch.cat([windows[i], windows[i].flip(-1)]) for i, label in enumerate(split.labels.tolist())}
     batches = Batches(split, 5, CPU, Augmentation(flip, border), mean=(0, 0, 0), std=(1, 1, 1))
@@ -80,7 +80,7 @@ def test_random_flip_is_a_fair_coin_per_image():
 
 
 def test_half_flip_mirrors_exactly_half_of_each_batch_and_never_the_same_half():
-    slope = Split(np.tile(np.arange(32, dtype=np.uint8), (96, 3, 32, 1)), np.zeros(96, np.int64))
+    slope = Split(np.tile(np.arange(32, dtype=np.uint8)[:, None], (96, 32, 1, 3)), np.zeros(96, np.int64))
     flipped = pixels(slope, Augmentation("half"), 24)[:, 0, 0, 0] > 15
     assert flipped.view(4, 24).sum(1).tolist() == [12] * 4
     assert len({tuple(row) for row in flipped.view(4, 24).tolist()}) == 4
@@ -88,7 +88,7 @@ def test_half_flip_mirrors_exactly_half_of_each_batch_and_never_the_same_half():
 
 
 def test_cutout_zeroes_one_square_of_normalised_pixels_inside_the_image():
-    white = Split(np.full((96, 3, 32, 32), 255, np.uint8), np.zeros(96, np.int64))
+    white = Split(np.full((96, 32, 32, 3), 255, np.uint8), np.zeros(96, np.int64))
     images = torch.cat([images for images, _ in Batches(white, 32, CPU, Augmentation(cutout=8)).epoch(0)])
     holes = images == 0
     assert (holes == holes[:, :1]).all()  # the same in each channel
@@ -113,13 +113,13 @@ def test_images_in_floating_point_are_shrunk_too():
     assert images.dtype == torch.float32
     # Halving is a tent over four pixels a side: (1, 3, 3, 1) / 8, away from the edges.
     tent = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
-    planes = torch.tensor(prepared.images).float().flatten(0, 1)[:, None]
+    planes = torch.tensor(prepared.images).permute(0, 3, 1, 2).float().flatten(0, 1)[:, None]
     by_hand = F.conv2d(planes, tent.outer(tent)[None, None], stride=2, padding=1).view(96, 3, 16, 16)
     torch.testing.assert_close(images[:, :, 1:-1, 1:-1], by_hand[:, :, 1:-1, 1:-1], rtol=0, atol=2e-3)
 
 
 def test_cutout_is_as_large_in_a_smaller_picture():
-    white = Split(np.full((96, 3, 32, 32), 255, np.uint8), np.zeros(96, np.int64))
+    white = Split(np.full((96, 32, 32, 3), 255, np.uint8), np.zeros(96, np.int64))
     images, _ = next(Batches(white, 96, CPU, Augmentation(cutout=8)).epoch(0, 20))
     assert images.shape == (96, 3, 20, 20)
     assert ((images == 0).all(1).sum((1, 2)) == 64).all()
@@ -188,7 +188,7 @@ def test_images_in_floating_point_pass_as_they_are():
     prepared = Split((SPLIT.images / 64 - 1).astype(np.float16), SPLIT.labels)
     images = torch.cat([images for images, _ in Batches(prepared, 32, CPU)])
     assert images.dtype == torch.float32
-    assert torch.equal(images, torch.from_numpy(prepared.images.copy()).float())
+    assert torch.equal(images, torch.tensor(prepared.images).permute(0, 3, 1, 2).float())
 
 
 def test_the_split_is_neither_changed_nor_shared():
@@ -208,8 +208,8 @@ def zeros(*shape: int) -> Split:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Batches(zeros(5, 32, 32, 3), 2, CPU), r"\(5, 32, 32, 3\)"),
-        (lambda: Batches(zeros(5, 3, 28, 28), 2, CPU), "28"),
+        (lambda: Batches(zeros(5, 3, 32, 32), 2, CPU), r"\(5, 3, 32, 32\)"),
+        (lambda: Batches(zeros(5, 28, 28, 3), 2, CPU), "28"),
         (lambda: Batches(zeros(3, 32, 32), 2, CPU), r"\(3, 32, 32\)"),
         (lambda: Batches(Split(SPLIT.images, SPLIT.labels[:-1]), 2, CPU), "labels"),
         (lambda: Batches(SPLIT, 97, CPU, Augmentation()), "97 for 96 images"),

@@ -153,7 +153,7 @@ def test_data_says_what_there_is(monkeypatch, capsys, tmp_path):
     assert asked == [("cifar10", tmp_path)]
     said = capsys.readouterr().out
     assert "CIFAR-10: 30 train and 10 test images, 2 classes: cat, dog\n" in said
-    assert f"train mean: {drawn.train.images[:, 0].mean() / 255:.4f}, " in said and "e36a" in said
+    assert f"train mean: {drawn.train.images[..., 0].mean() / 255:.4f}, " in said and "e36a" in said
 
 
 def test_data_that_cannot_be_had_is_one_line_and_status_1(monkeypatch, capsys):

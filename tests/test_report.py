@@ -14,7 +14,7 @@ from made_runs import make_run
 from course_utils.show import report
 
 VOID = {"meta", "img", "br", "hr", "link", "input", "line", "circle", "path"}
-IMAGES = np.random.default_rng(0).integers(0, 256, (10_000, 3, 32, 32), dtype=np.uint8)
+IMAGES = np.random.default_rng(0).integers(0, 256, (10_000, 32, 32, 3), dtype=np.uint8)
 HOSTILE = "<script>alert(1)</script>\"'&<img src=x onerror=alert(1)>"
 LOADS = {"src", "href", "srcset", "data", "poster", "action", "xlink:href"}
 
@@ -141,7 +141,7 @@ def test_mistakes_show_the_very_images_of_the_record():
     for mistake, img in zip(run.result["mistakes"], shown, strict=True):
         png = base64.b64decode(img["src"].removeprefix("data:image/png;base64,"))
         pixels = matplotlib.image.imread(io.BytesIO(png))[:, :, :3] * 255
-        assert (pixels.round() == IMAGES[mistake["index"]].transpose(1, 2, 0)).all()
+        assert (pixels.round() == IMAGES[mistake["index"]]).all()
     assert shown[0]["alt"] == "airplane, taken for automobile"
     with pytest.raises(ValueError, match="5,000 images, but the run scored 10,000 test images"):
         report.html(run, IMAGES[:5000])

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -72,7 +71,7 @@ class Pictures(torch.utils.data.Dataset):
     """One image and its label at a time, as torchvision's data sets hand them out."""
 
     def __init__(self, split: Split, transform: Callable[[Any], torch.Tensor]) -> None:
-        self.images, self.labels = np.ascontiguousarray(split.images.transpose(0, 2, 3, 1)), split.labels
+        self.images, self.labels = split.images, split.labels
         self.transform = transform
 
     def __len__(self) -> int:

@@ -65,7 +65,7 @@ def seconds_per_epoch(entry: Entry) -> float:
     The steps take whole pictures; smaller ones are taken to cost as much less as they have fewer pixels.
     """
     machine, recipe = this_machine(precision=entry.recipe.precision), entry.recipe
-    pixels = np.random.default_rng(0).integers(0, 256, (recipe.batch_size, 3, 32, 32), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (recipe.batch_size, 32, 32, 3), dtype=np.uint8)
     split = data.Split(pixels, np.arange(recipe.batch_size) % 10)
     if machine.device.type == "cpu":
         keep_freed_memory()

@@ -43,9 +43,9 @@ def draw(seed: int, *sizes: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def _split(bits: np.random.PCG64, n: int) -> tuple[np.ndarray, np.ndarray]:
     labels = np.argsort(bits.random_raw(n), kind="stable") % len(CLASSES)
-    images = np.empty((n, 3, SIZE, SIZE), np.uint8)
+    images = np.empty((n, SIZE, SIZE, 3), np.uint8)
     for start in range(0, n, CHUNK):
-        images[start : start + CHUNK] = _scenes(bits, labels[start : start + CHUNK])
+        images[start : start + CHUNK] = _scenes(bits, labels[start : start + CHUNK]).transpose(0, 2, 3, 1)
     return images, labels
 
 

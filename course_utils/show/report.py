@@ -29,7 +29,7 @@ def write(run: Run, path: str | Path, images: np.ndarray | None = None) -> Path:
 
 
 def html(run: Run, images: np.ndarray | None = None) -> str:
-    """The page. `images` (N, 3, 32, 32) uint8, all of the split that `run.result` is on, show the mistakes.
+    """The page. `images` (N, 32, 32, 3) uint8, all of the split that `run.result` is on, show the mistakes.
 
     Raises ValueError where there are more or fewer images than were scored.
     """
@@ -229,7 +229,7 @@ def _mistake(mistake: Mapping[str, Any], classes: Sequence[str], images: np.ndar
     told, image = f"{classes[mistake['label']]}, taken for {classes[mistake['predicted']]}", ""
     if images is not None:
         png = io.BytesIO()
-        imsave(png, images[mistake["index"]].transpose(1, 2, 0), format="png")
+        imsave(png, images[mistake["index"]], format="png")
         source = base64.b64encode(png.getvalue()).decode()
         image = f'<img src="data:image/png;base64,{source}" alt="{told}">'
     return f"<figure>{image}<figcaption>{told} ({_percent(mistake['confidence'])})</figcaption></figure>"

@@ -69,9 +69,11 @@ class Dataset:
 
 def _class_by_class(labels: np.ndarray) -> np.ndarray:
     """Indices that deal out the classes in turn: the first image of each, then the second of each, ..."""
-    grouped = np.argsort(labels, kind="stable")
-    starts = np.searchsorted(labels[grouped], labels[grouped])  # where each one's class begins
-    return grouped[np.argsort(np.arange(len(labels)) - starts, kind="stable")]
+    rank = np.empty(len(labels), int)  # of each image within its class
+    for label in np.unique(labels):
+        members = labels == label
+        rank[members] = np.arange(members.sum())
+    return np.lexsort((labels, rank))
 
 
 def split(train: Split, held_out: int = 5000, seed: int = 0) -> tuple[Split, Split]:

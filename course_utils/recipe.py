@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from course_utils import schedules
-from course_utils.batches import SIZE, Augmentation
+from course_utils.batches import SIDE, Augmentation
 from course_utils.evaluation import VIEWS
 
 
@@ -42,7 +42,7 @@ class Recipe:
     flip: str | None = "random"
     crop: int = 0
     cutout: int = 0
-    side: int | schedules.Knots = SIZE
+    side: int | schedules.Knots = SIDE
     views: str | None = None
     colour: str = "rgb"
     held_out: int = 5000
@@ -69,8 +69,8 @@ class Recipe:
         sides = schedules.as_knots(self.side)
         schedules.check(sides)
         Augmentation(self.flip, self.crop, self.cutout)
-        if not all(max(1, self.cutout) <= side <= SIZE for _, side in sides):
-            raise ValueError(f"pictures of side {self.side}: expected {max(1, self.cutout)} to {SIZE} pixels")
+        if not all(max(1, self.cutout) <= side <= SIDE for _, side in sides):
+            raise ValueError(f"pictures of side {self.side}: expected {max(1, self.cutout)} to {SIDE} pixels")
 
     @property
     def augmentation(self) -> Augmentation:

@@ -1,5 +1,7 @@
 """Batches: every image that comes out is one that could be made by hand from one that went in."""
 
+import hashlib
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torch.nn.functional as F
 from tiny import CPU, random_split
 from torchvision.transforms import v2
 
-from course_utils.batches import Augmentation, Batches, shifted, square, which_flip
+from course_utils.batches import Augmentation, Batches, squares, which_flip, windows
 from course_utils.data import MEAN, STD, Split
 from course_utils.machine import Machine
 
@@ -59,15 +61,15 @@ def test_a_crop_is_reflection_padding_and_slicing(border):
     """For every offset there is, against torch's own padding of a row of pixels."""
     axis = torch.arange(32)
     padded = F.pad(axis.float()[None, None], (border, border), mode="reflect")[0, 0]
-    rows = shifted(axis.expand(5000, 32), border, torch.Generator().manual_seed(0)).float()
+    rows = windows(5000, border, torch.Generator().manual_seed(0)).float()
     possible = {tuple(padded[start : start + 32].tolist()) for start in range(2 * border + 1)}
     assert {tuple(row.tolist()) for row in rows} == possible
 
 
 def test_offsets_are_uniform():
-    rows = shifted(torch.arange(32).expand(9000, 32), 4, torch.Generator().manual_seed(1))
-    windows = F.pad(torch.arange(32.0)[None, None], (4, 4), mode="reflect")[0, 0].unfold(0, 32, 1)
-    counts = (rows[:, None] == windows).all(2).sum(0)
+    rows = windows(9000, 4, torch.Generator().manual_seed(1))
+    possible = F.pad(torch.arange(32.0)[None, None], (4, 4), mode="reflect")[0, 0].unfold(0, 32, 1)
+    counts = (rows[:, None] == possible).all(2).sum(0)
     assert counts.sum() == 9000
     assert ((counts - 1000).abs() < 5 * 1000**0.5).all()
 
@@ -138,7 +140,7 @@ def test_a_share_of_small_pictures_is_part_of_the_whole_batch():
 
 
 def test_cutout_is_uniform_over_its_places():
-    corners = square(20_000, 8, torch.Generator().manual_seed(0)).flatten(1).int().argmax(1)
+    corners = squares(20_000, 8, torch.Generator().manual_seed(0)).flatten(1).int().argmax(1)
     for position in (corners // 32, corners % 32):
         counts = torch.bincount(position, minlength=25)
         assert len(counts) == 25
@@ -155,6 +157,22 @@ def test_an_epoch_holds_every_image_at_most_once_in_an_order_of_its_own():
     assert first == order(0, 0)
     assert first != order(1, 0)
     assert set(first) != set(second), "what is dropped should change"
+
+
+@pytest.mark.parametrize(("augmentation", "share", "digest"), [
+    (None, slice(None), "122eddbfe4c85cf2"),
+    (Augmentation("random", 4), slice(None), "c390378c64c623ec"),
+    (Augmentation("half", 31, 8), slice(None), "3bd2dc910f98390e"),
+    (Augmentation("alternating", 2, 12), slice(None), "883a00d29f6acc97"),
+    (Augmentation("alternating", 2, 12), slice(8, 16), "23d6ef4a74533a52"),
+])
+def test_a_seed_gives_the_batches_of_the_recorded_runs(augmentation, share, digest):
+    batches, found = Batches(SPLIT, 32, CPU, augmentation, 7, (0, 0, 0), (1, 1, 1), share), hashlib.sha256()
+    for epoch in (0, 3):
+        for images, labels in batches.epoch(epoch):
+            found.update((255 * images).round().byte().contiguous().numpy())
+            found.update(labels.numpy())
+    assert found.hexdigest()[:16] == digest
 
 
 def test_draws_depend_on_seed_and_epoch_alone():

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from course_utils import data
-from course_utils.batches import SIZE, Batches
+from course_utils.batches import SIDE, Batches
 from course_utils.machine import keep_freed_memory, this_machine
 from course_utils.named_recipes import RECIPES, Entry
 from course_utils.plumbing.distributed import processes
@@ -80,7 +80,7 @@ def seconds_per_epoch(entry: Entry) -> float:
     start = time.perf_counter()
     step(), step()
     whole = (time.perf_counter() - start) / 2 * ((TRAIN_IMAGES - recipe.held_out) / recipe.batch_size)
-    return whole * sum(recipe.side_in(epoch) ** 2 for epoch in range(recipe.epochs)) / (recipe.epochs * SIZE**2)
+    return whole * sum(recipe.side_in(epoch) ** 2 for epoch in range(recipe.epochs)) / (recipe.epochs * SIDE**2)
 
 
 def estimates() -> Iterator[tuple[str, Entry, float]]:

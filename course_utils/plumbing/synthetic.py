@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-SIZE = 32
+SIDE = 32
 UNIT = 16  # lengths are in sixteenths of a pixel
 CHUNK = 500  # scenes drawn at once: their arrays stay in the processor's cache
 
@@ -43,7 +43,7 @@ def draw(seed: int, *sizes: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def _split(bits: np.random.PCG64, n: int) -> tuple[np.ndarray, np.ndarray]:
     labels = np.argsort(bits.random_raw(n), kind="stable") % len(CLASSES)
-    images = np.empty((n, SIZE, SIZE, 3), np.uint8)
+    images = np.empty((n, SIDE, SIDE, 3), np.uint8)
     for start in range(0, n, CHUNK):
         images[start : start + CHUNK] = _scenes(bits, labels[start : start + CHUNK]).transpose(0, 2, 3, 1)
     return images, labels
@@ -63,20 +63,20 @@ def _scenes(bits: np.random.PCG64, labels: np.ndarray) -> np.ndarray:
         draws = bits.random_raw(n * channels * size * size // 8)
         return draws.astype("<u8").view(np.int8).reshape(n, channels, size, size)
 
-    x = UNIT * np.arange(SIZE, dtype=np.int32)
+    x = UNIT * np.arange(SIDE, dtype=np.int32)
     y = x[:, None]
     right, down = x - number(11 * UNIT, 21 * UNIT), y - number(11 * UNIT, 21 * UNIT)
     tilt, mirror, radius = number(-75, 76), 2 * number(0, 2) - 1, number(6 * UNIT, 11 * UNIT)
     u, v = mirror * (right + (tilt * down >> 8)), down - (tilt * right >> 8)
-    figure = np.empty((n, 1, SIZE, SIZE), bool)
+    figure = np.empty((n, 1, SIDE, SIDE), bool)
     for kind, condition in enumerate(FIGURES.values()):
         chosen = labels == kind
         figure[chosen] = condition(u[chosen], v[chosen], radius[chosen])
-    bar = abs(x - number(0, SIZE * UNIT)) < number(0, 4 * UNIT)
+    bar = abs(x - number(0, SIDE * UNIT)) < number(0, 4 * UNIT)
 
     # A figure may be lighter or darker than its ground, and is lighter a little more often.
     ground, paint, cover = (number(low, low + 176, channels=3).astype(np.int16) for low in (24, 72, 48))
     colours = np.where(bar, cover, np.where(figure, paint, ground))
-    texture = noise(1, SIZE // 4).repeat(4, axis=2).repeat(4, axis=3) * number(0, 64).astype(np.int16)
-    grain = noise(3, SIZE) * number(16, 64).astype(np.int16)
+    texture = noise(1, SIDE // 4).repeat(4, axis=2).repeat(4, axis=3) * number(0, 64).astype(np.int16)
+    grain = noise(3, SIDE) * number(16, 64).astype(np.int16)
     return np.clip(colours + (texture + grain >> 7), 0, 255).astype(np.uint8)

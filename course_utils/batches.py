@@ -10,7 +10,7 @@ from torch import Tensor
 from course_utils.data import MEAN, STD, Split
 from course_utils.machine import Machine
 
-SIZE = 32
+SIDE = 32  # pixels of an image in either direction
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Augmentation:
         if self.flip not in (None, "random", "half", "alternating"):
             raise ValueError(f"flip {self.flip!r} is unknown: choose None, 'random', 'half' or 'alternating'")
         for name, value in (("crop", self.crop), ("cutout", self.cutout)):
-            if not 0 <= value < SIZE:
-                raise ValueError(f"{name} of {value} pixels is not between 0 and {SIZE - 1}")
+            if not 0 <= value < SIDE:
+                raise ValueError(f"{name} of {value} pixels is not between 0 and {SIDE - 1}")
 
 
 class Batches:
@@ -40,7 +40,8 @@ class Batches:
 
     With an `augmentation` it is training data: every epoch has its own order and its own draws, which depend on `seed`
     and the epoch's number alone, and a last batch that is not full is dropped. Without, images come in order, all.
-    Of each batch only `share` is handed out, with the draws that it has in the whole batch.
+    Where several processes train together, each is given its `share` of every batch, a slice. All of them draw for the
+    whole batch, so that their shares put together are the batch that a single process would have.
 
     Yields images (B, 3, 32, 32), or of a smaller side, floating point, normalised with `mean` and `std` of the pixel
     values over 255 if the split holds uint8 and as they are otherwise, and labels (B,) int64.
@@ -58,16 +59,16 @@ class Batches:
         share: slice = slice(None),
     ) -> None:
         images = split.images
-        if images.ndim != 4 or images.shape[1:] != (3, SIZE, SIZE):
-            raise ValueError(f"images of shape {images.shape}: expected (N, 3, {SIZE}, {SIZE})")
+        if images.ndim != 4 or images.shape[1:] != (SIDE, SIDE, 3):
+            raise ValueError(f"images of shape {images.shape}: expected (N, {SIDE}, {SIDE}, 3)")
         if split.labels.shape != (len(images),):
             raise ValueError(f"labels of shape {split.labels.shape} for {len(images)} images: expected one label each")
         if batch_size < 1 or (augmentation and batch_size > len(images)):
             raise ValueError(f"a batch size of {batch_size} for {len(images)} images: choose 1 to {len(images)}")
         self.batch_size, self.machine, self.augmentation, self.seed = batch_size, machine, augmentation, seed
         self.share = share
-        # Pixel after pixel, three values each: what a crop copies then lies together, and batches are channels last.
-        self.pixels = torch.from_numpy(np.array(images.transpose(0, 2, 3, 1), order="C")).to(machine.device).view(-1, 3)
+        # Pixel after pixel, three values each: what a crop copies lies together, and batches are channels last.
+        self.pixels = torch.from_numpy(np.array(images, order="C")).to(machine.device).view(-1, 3)
         self.labels = torch.from_numpy(np.array(split.labels)).to(machine.device)
         coins = torch.Generator(machine.device).manual_seed(seed)
         self.first_sides = which_flip(len(images), "random", coins)  # of alternating flips
@@ -84,14 +85,15 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         return self.epoch(0)
 
-    def epoch(self, number: int, side: int = SIZE) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(self, number: int, side: int = SIDE) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of epoch `number`, counted from 0, of images shrunk to `side` pixels.
 
-        Raises ValueError unless that is at most 32, and at least 1 and the side of the cutout.
+        Raises:
+            ValueError: `side` is above 32, or below 1 or the side of the cutout.
         """
         smallest = max(1, self.augmentation.cutout if self.augmentation else 0)
-        if not smallest <= side <= SIZE:
-            raise ValueError(f"pictures of {side} pixels from images of {SIZE}: choose {smallest} to {SIZE}")
+        if not smallest <= side <= SIDE:
+            raise ValueError(f"pictures of {side} pixels from images of {SIDE}: choose {smallest} to {SIDE}")
         device = self.machine.device
         generator = torch.Generator(device).manual_seed((self.seed << 20) + number)
         order = torch.arange(len(self.labels), device=device)
@@ -102,24 +104,24 @@ class Batches:
 
     def _images(self, indices: Tensor, generator: torch.Generator, epoch: int, side: int) -> Tensor:
         count, device = len(indices), indices.device
-        rows = columns = torch.arange(SIZE, device=device).expand(count, SIZE)
         augmentation = self.augmentation or Augmentation()
+        rows = columns = torch.arange(SIDE, device=device).expand(count, SIDE)
         if augmentation.crop:
-            rows, columns = (shifted(axis, augmentation.crop, generator) for axis in (rows, columns))
+            rows, columns = (windows(count, augmentation.crop, generator) for _ in range(2))
         if augmentation.flip:
             if augmentation.flip == "alternating":
                 flipped = self.first_sides[indices] ^ (epoch % 2 == 1)
             else:
                 flipped = which_flip(count, augmentation.flip, generator)
             columns = torch.where(flipped[:, None], columns.flip(1), columns)
-        places = indices[self.share, None, None] * SIZE + rows[self.share, :, None]
-        addresses = places * SIZE + columns[self.share, None, :]
+        places = indices[self.share, None, None] * SIDE + rows[self.share, :, None]
+        addresses = places * SIDE + columns[self.share, None, :]
         images = self.pixels.index_select(0, addresses.reshape(-1)).view(*addresses.shape, 3)
-        if side < SIZE:
+        if side < SIDE:
             images = shrunk(images.permute(0, 3, 1, 2), side).permute(0, 2, 3, 1)
         images = images.float() if self.scale is None else images * self.scale + self.shift
         if augmentation.cutout:
-            images *= ~square(count, augmentation.cutout, generator, side)[self.share, ..., None]
+            images *= ~squares(count, augmentation.cutout, generator, side)[self.share, ..., None]
         return images.permute(0, 3, 1, 2)  # channels last in memory
 
 
@@ -129,7 +131,7 @@ def shrunk(images: Tensor, side: int) -> Tensor:
 
     if images.device.type in ("cpu", "cuda", "xpu"):
         return resize(images, [side, side])  # uint8 stays uint8: on a processor twenty times as fast as float32
-    return shrunk_by_products(images, resize(torch.eye(SIZE)[None], [side, SIZE])[0])
+    return shrunk_by_products(images, resize(torch.eye(SIDE)[None], [side, SIDE])[0])
 
 
 def shrunk_by_products(images: Tensor, weights: Tensor) -> Tensor:
@@ -142,10 +144,11 @@ def shrunk_by_products(images: Tensor, weights: Tensor) -> Tensor:
     return means if images.is_floating_point() else means.round().to(images.dtype)
 
 
-def shifted(axis: Tensor, border: int, generator: torch.Generator) -> Tensor:
-    """(B, 32) pixel positions moved by up to `border` per image and reflected at the edges: a crop after padding."""
-    offset = torch.randint(-border, border + 1, (len(axis), 1), generator=generator, device=axis.device)
-    return (SIZE - 1) - ((SIZE - 1) - (axis + offset).abs()).abs()
+def windows(count: int, border: int, generator: torch.Generator) -> Tensor:
+    """(count, 32) pixel positions, each row a random window of 32 into 0 ... 31 with its ends reflected by `border`."""
+    axis = torch.arange(SIDE, device=generator.device)
+    padded = torch.cat([axis[1 : border + 1].flip(0), axis, axis[-border - 1 : -1].flip(0)])
+    return padded[axis + torch.randint(0, 2 * border + 1, (count, 1), generator=generator, device=axis.device)]
 
 
 def which_flip(count: int, how: str, generator: torch.Generator) -> Tensor:
@@ -154,9 +157,9 @@ def which_flip(count: int, how: str, generator: torch.Generator) -> Tensor:
     return draws < 0.5 if how == "random" else draws.argsort() < count // 2
 
 
-def square(count: int, side: int, generator: torch.Generator, size: int = SIZE) -> Tensor:
-    """(count, size, size) True inside a square of `side` pixels, wholly within the image, at a random place each."""
-    corner = torch.randint(0, size - side + 1, (2, count, 1), generator=generator, device=generator.device)
-    axis = torch.arange(size, device=generator.device)
-    down, across = (axis >= corner) & (axis < corner + side)
+def squares(count: int, width: int, generator: torch.Generator, side: int = SIDE) -> Tensor:
+    """(count, side, side) True in a square of `width` pixels, wholly within the image, at a random place each."""
+    corner = torch.randint(0, side - width + 1, (2, count, 1), generator=generator, device=generator.device)
+    axis = torch.arange(side, device=generator.device)
+    down, across = (axis >= corner) & (axis < corner + width)
     return down[:, :, None] & across[:, None, :]

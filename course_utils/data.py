@@ -1,9 +1,9 @@
 """CIFAR-10 as two read-only splits of uint8 images, whatever form it arrives in.
 
-`load()` looks for the cache, then for a source in the root folder (`cifar10.npz` or the original archive), then
-downloads the archive. Every way ends in the same bytes: one file, `cifar10.npy`, that cannot run code, is
-opened through a memory map and is checked by its SHA-256 each time. Within a class the images stand in the
-order of their digests, so that image 17 is the same image for everyone, and a seed draws the same batches.
+`load()` looks for the cache, then for a source in the root folder (a cache of the first versions, `cifar10.npz` or
+the original archive), then downloads the archive. Every way ends in the same bytes: one file, `cifar10-hwc.npy`, that
+cannot run code, is opened through a memory map and is checked by its SHA-256 each time. Within a class the images
+stand in the order of their digests, so that image 17 is the same image for everyone, and a seed draws the same batches.
 """
 
 import errno
@@ -18,14 +18,14 @@ from pathlib import Path
 
 import numpy as np
 
-from course_utils.plumbing import archive, download
+from course_utils.plumbing import archive, download, synthetic
 from course_utils.plumbing.files import PARTIAL, write_atomically
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)  # of the train images, of pixel / 255
 
-CACHE = "cifar10.npy"  # its rows are as in `sources`; nothing in it can run code
-NPZ, PART = "cifar10.npz", f"{download.ARCHIVE}.part"
+CACHE = "cifar10-hwc.npy"  # its rows are as in `archive`; nothing in it can run code
+OLD_CACHE, NPZ, PART = "cifar10.npy", "cifar10.npz", f"{download.ARCHIVE}.part"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -36,7 +36,7 @@ class DataError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Labelled images: `images` uint8 (N, 3, 32, 32) and `labels` int64 (N,), both read-only."""
+    """Labelled images: `images` uint8 (N, 32, 32, 3) and `labels` int64 (N,), both read-only."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -73,9 +73,11 @@ class Dataset:
 
 def _class_by_class(labels: np.ndarray) -> np.ndarray:
     """Indices that deal out the classes in turn: the first image of each, then the second of each, ..."""
-    grouped = np.argsort(labels, kind="stable")
-    starts = np.searchsorted(labels[grouped], labels[grouped])  # where each one's class begins
-    return grouped[np.argsort(np.arange(len(labels)) - starts, kind="stable")]
+    rank = np.empty(len(labels), int)  # of each image within its class
+    for label in np.unique(labels):
+        members = labels == label
+        rank[members] = np.arange(members.sum())
+    return np.lexsort((labels, rank))
 
 
 def split(train: Split, held_out: int = 5000, seed: int = 0) -> tuple[Split, Split]:
@@ -117,7 +119,7 @@ def load(
     if dataset not in ("auto", "cifar10", "synthetic"):
         raise DataError(f'dataset is {dataset!r}; expected "auto", "cifar10" or "synthetic"')
     if dataset == "synthetic":
-        return _stand_in()
+        return stand_in()
     folder = root_folder(root)
     mirrors = list(mirrors or os.environ.get("COURSE_MIRRORS", "").split() or download.MIRRORS)
     for mirror in mirrors:
@@ -130,7 +132,7 @@ def load(
         if dataset == "cifar10":
             raise DataError(f"{error}; {advice}") from error
         warnings.warn(f"CIFAR-10 is out of reach, so the data is SYNTHETIC: {error}; {advice}", stacklevel=2)
-        return _stand_in()
+        return stand_in()
     except OSError as error:
         if error.errno in DISK_FULL:
             (folder / PART).unlink(missing_ok=True)
@@ -138,10 +140,20 @@ def load(
             f"can't prepare CIFAR-10 in {folder}: {error.strerror or error}; expected a folder to read and write with "
             "0.4 GB free: make room, or name another folder in the environment variable COURSE_DATA"
         ) from error
-    images, labels = rows[:, 1:].reshape(-1, 3, 32, 32), labels.astype(np.int64)
+    images, labels = rows[:, 1:].reshape(-1, 32, 32, 3), labels.astype(np.int64)
     cut = archive.SIZES["train"]
     train, test = Split(images[:cut], labels[:cut]), Split(images[cut:], labels[cut:])
-    return Dataset("CIFAR-10", train, test, archive.SHA256, CLASSES)
+    return Dataset("CIFAR-10", train, test, archive.PLANES_SHA256, CLASSES)
+
+
+def stand_in(seed: int = 0, train: int = 50_000, test: int = 10_000) -> Dataset:
+    """The drawn stand-in for CIFAR-10, as large as asked for: equally many scenes of every kind in random order."""
+    parts = [Split(images, labels) for images, labels in synthetic.draw(seed, train, test)]
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.images.transpose(0, 3, 1, 2).tobytes())
+        digest.update(part.labels.astype("<i8"))
+    return Dataset("SYNTHETIC", *parts, digest.hexdigest(), synthetic.CLASSES)
 
 
 def root_folder(root: str | Path | None = None) -> Path:
@@ -154,7 +166,7 @@ def describe(dataset: Dataset, root: str | Path | None = None) -> str:
     """What was loaded, for people: name, file, counts, mean and std of the train pixels, fingerprint."""
     counts = np.zeros((3, 256))
     for images in np.array_split(dataset.train.images, 20):
-        counts += [np.bincount(images[:, channel].ravel(), minlength=256) for channel in range(3)]
+        counts += [np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(3)]
     share, value = counts / counts.sum(1, keepdims=True), np.arange(256) / 255
     mean = share @ value
     std = np.sqrt(share @ value**2 - mean**2)
@@ -169,23 +181,13 @@ def describe(dataset: Dataset, root: str | Path | None = None) -> str:
     ])
 
 
-def _stand_in() -> Dataset:
-    from course_utils.plumbing import synthetic
-
-    train, test = synthetic.draw()
-    digest = hashlib.sha256()
-    for part in (train, test):
-        digest.update(part.images)
-        digest.update(part.labels.astype("<i8"))
-    return Dataset("SYNTHETIC", train, test, digest.hexdigest(), synthetic.CLASSES)
-
-
 def _labels_and_rows(folder: Path, mirrors: list[str], patient: bool) -> tuple[np.ndarray, np.ndarray]:
     """Labels, and rows of label and image, of the cache in `folder`, which is made first where there is none."""
     cache, part = folder / CACHE, folder / PART
     if cache.exists():
         return _open_cache(cache)
-    source = next((path for path in (folder / NPZ, folder / download.ARCHIVE) if path.exists()), part)
+    sources = (folder / name for name in (OLD_CACHE, NPZ, download.ARCHIVE))
+    source = next((path for path in sources if path.exists()), part)
     if source == part and not patient and not (part.exists() and part.stat().st_size >= download.SIZE):
         mirrors = download.reachable(mirrors)
     folder.mkdir(parents=True, exist_ok=True)
@@ -207,9 +209,10 @@ def _labels_and_rows(folder: Path, mirrors: list[str], patient: bool) -> tuple[n
         try:
             write_atomically(cache, archive.header(*rows.shape), rows.data)
         except OSError as error:
-            if source == part or error.errno not in READ_ONLY:
+            bearable = (*READ_ONLY, *DISK_FULL) if source.name == OLD_CACHE else READ_ONLY
+            if source == part or error.errno not in bearable:
                 raise
-            return rows[:, 0], rows  # a good source in a folder that can't be written: prepared anew each time
+            return rows[:, 0], rows  # a good source where nothing can be written: prepared anew each time
         part.unlink(missing_ok=True)
     return _open_cache(cache)
 
@@ -232,13 +235,10 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _open_cache(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != archive.SHA256:
-        raise DataError(
-            f"{path} is damaged: expected {archive.BYTES:,} bytes with SHA-256 {archive.SHA256}, found "
-            f"{path.stat().st_size:,} with {found}; delete it and load again"
-        )
-    # Reading the labels brings every page of a mapping into memory. That one is let go; the other is read when used.
-    labels, rows = (np.load(path, mmap_mode="r", allow_pickle=False) for _ in range(2))
-    return np.array(labels[:, 0]), np.asarray(rows)
+    try:
+        rows = archive.mapped(path, archive.SHA256)
+    except archive.SourceError as error:
+        raise DataError(f"{path} is damaged: {error}; delete it and load again") from error
+    # Reading the labels brings every page of a mapping into memory. So they have one of their own, which is let go.
+    labels = np.load(path, mmap_mode="r", allow_pickle=False)[:, 0]
+    return np.array(labels), np.asarray(rows)

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from course_utils import schedules
-from course_utils.batches import SIZE, Augmentation
+from course_utils.batches import SIDE, Augmentation
 from course_utils.evaluation import VIEWS
 from course_utils.optimizers import SGD, MuonAndSGD, Optimizer
 
@@ -29,7 +29,7 @@ class Recipe:
     averaging: float = 0.0
     label_smoothing: float = 0.0
     augmentation: Augmentation = Augmentation("random")
-    side: int | schedules.Knots = SIZE
+    side: int | schedules.Knots = SIDE
     views: str | None = None
     colour: str = "rgb"
     held_out: int = 5000
@@ -57,8 +57,8 @@ class Recipe:
             if knots is not None:
                 schedules.check(knots)
         smallest = max(1, self.augmentation.cutout)
-        if not all(smallest <= side <= SIZE for _, side in sides):
-            raise ValueError(f"pictures of side {self.side}: expected {smallest} to {SIZE} pixels")
+        if not all(smallest <= side <= SIDE for _, side in sides):
+            raise ValueError(f"pictures of side {self.side}: expected {smallest} to {SIDE} pixels")
 
     def side_in(self, epoch: int) -> int:
         """Side of the pictures in epoch `epoch`, counted from 0: that of its middle, in whole pixels."""

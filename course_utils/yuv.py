@@ -55,14 +55,15 @@ def preprocess(train: Split, *others: Split) -> list[Split]:
     for yuv in _chunks(train):
         colours = yuv[:, 1:].double()
         sums += torch.stack([colours.sum((0, 2, 3)), (colours**2).sum((0, 2, 3))])
-    mean, square = sums / (len(train) * train.images[0, 0].size)
+    mean, square = sums / train.images[..., 0].size
     mean, std = mean.view(2, 1, 1), (square - mean**2).sqrt().view(2, 1, 1)
 
     def convert(split: Split) -> Split:
         images = np.empty(split.images.shape, np.float16)
         for start, yuv in zip(range(0, len(split), CHUNK), _chunks(split), strict=True):
-            images[start : start + CHUNK, :1] = local_contrast_normalise(yuv[:, :1])
-            images[start : start + CHUNK, 1:] = (yuv[:, 1:] - mean) / std
+            chunk = images[start : start + CHUNK].transpose(0, 3, 1, 2)
+            chunk[:, :1] = local_contrast_normalise(yuv[:, :1])
+            chunk[:, 1:] = (yuv[:, 1:] - mean) / std
         return Split(images, split.labels)
 
     return [convert(split) for split in (train, *others)]
@@ -70,4 +71,5 @@ def preprocess(train: Split, *others: Split) -> list[Split]:
 
 def _chunks(split: Split) -> Iterator[Tensor]:
     for start in range(0, len(split), CHUNK):
-        yield rgb_to_yuv(torch.tensor(split.images[start : start + CHUNK]).float())
+        images = torch.tensor(split.images[start : start + CHUNK])
+        yield rgb_to_yuv(images.permute(0, 3, 1, 2).float().contiguous())

@@ -1,5 +1,7 @@
 """Batches: every image that comes out is one that could be made by hand from one that went in."""
 
+import hashlib
+
 import numpy as np
 import pytest
 import torch
@@ -7,17 +9,17 @@ import torch.nn.functional as F
 from tiny import CPU, random_split
 from torchvision.transforms import v2
 
-from course_utils.batches import Augmentation, Batches, shifted, shrunk, shrunk_by_products, square, which_flip
+from course_utils.batches import Augmentation, Batches, shrunk, shrunk_by_products, squares, which_flip, windows
 from course_utils.data import MEAN, STD, Split
 from course_utils.machine import Machine
 
 SPLIT = random_split(96)
-RAW = torch.tensor(SPLIT.images)
+RAW = torch.tensor(SPLIT.images).permute(0, 3, 1, 2)
 
 
 def numbered(n: int = 64) -> Split:
     """Images that carry their number in every pixel, so that one can be told from any part of it."""
-    return Split(np.tile(np.arange(n, dtype=np.uint8)[:, None, None, None], (1, 3, 32, 32)), np.arange(n))
+    return Split(np.tile(np.arange(n, dtype=np.uint8)[:, None, None, None], (1, 32, 32, 3)), np.arange(n))
 
 
 def pixels(split: Split, augmentation: Augmentation, batch_size: int, epoch: int = 0, seed: int = 0) -> torch.Tensor:
@@ -39,7 +41,7 @@ def test_normalisation_is_torchvisions():
 @pytest.mark.parametrize("flip", [None, "random", "half"])
 def test_every_augmented_image_is_a_window_of_its_padded_source(flip):
     border, split = 4, SPLIT.first(10)  # one image of each class: the label tells the source
-    padded = F.pad(torch.tensor(split.images).float(), (border,) * 4, mode="reflect")
+    padded = F.pad(torch.tensor(split.images).permute(0, 3, 1, 2).float(), (border,) * 4, mode="reflect")
     windows = padded.unfold(2, 32, 1).unfold(3, 32, 1).permute(0, 2, 3, 1, 4, 5).flatten(1, 2)  # (10, 81, 3, 32, 32)
     source = {label: torch.cat([windows[i], windows[i].flip(-1)]) for i, label in enumerate(split.labels.tolist())}
     batches = Batches(split, 5, CPU, Augmentation(flip, border), mean=(0, 0, 0), std=(1, 1, 1))
@@ -59,15 +61,15 @@ def test_a_crop_is_reflection_padding_and_slicing(border):
     """For every offset there is, against torch's own padding of a row of pixels."""
     axis = torch.arange(32)
     padded = F.pad(axis.float()[None, None], (border, border), mode="reflect")[0, 0]
-    rows = shifted(axis.expand(5000, 32), border, torch.Generator().manual_seed(0)).float()
+    rows = windows(5000, border, torch.Generator().manual_seed(0)).float()
     possible = {tuple(padded[start : start + 32].tolist()) for start in range(2 * border + 1)}
     assert {tuple(row.tolist()) for row in rows} == possible
 
 
 def test_offsets_are_uniform():
-    rows = shifted(torch.arange(32).expand(9000, 32), 4, torch.Generator().manual_seed(1))
-    windows = F.pad(torch.arange(32.0)[None, None], (4, 4), mode="reflect")[0, 0].unfold(0, 32, 1)
-    counts = (rows[:, None] == windows).all(2).sum(0)
+    rows = windows(9000, 4, torch.Generator().manual_seed(1))
+    possible = F.pad(torch.arange(32.0)[None, None], (4, 4), mode="reflect")[0, 0].unfold(0, 32, 1)
+    counts = (rows[:, None] == possible).all(2).sum(0)
     assert counts.sum() == 9000
     assert ((counts - 1000).abs() < 5 * 1000**0.5).all()
 
@@ -80,7 +82,7 @@ def test_random_flip_is_a_fair_coin_per_image():
 
 
 def test_half_flip_mirrors_exactly_half_of_each_batch_and_never_the_same_half():
-    slope = Split(np.tile(np.arange(32, dtype=np.uint8), (96, 3, 32, 1)), np.zeros(96, np.int64))
+    slope = Split(np.tile(np.arange(32, dtype=np.uint8)[:, None], (96, 32, 1, 3)), np.zeros(96, np.int64))
     flipped = pixels(slope, Augmentation("half"), 24)[:, 0, 0, 0] > 15
     assert flipped.view(4, 24).sum(1).tolist() == [12] * 4
     assert len({tuple(row) for row in flipped.view(4, 24).tolist()}) == 4
@@ -88,7 +90,7 @@ def test_half_flip_mirrors_exactly_half_of_each_batch_and_never_the_same_half():
 
 
 def test_cutout_zeroes_one_square_of_normalised_pixels_inside_the_image():
-    white = Split(np.full((96, 3, 32, 32), 255, np.uint8), np.zeros(96, np.int64))
+    white = Split(np.full((96, 32, 32, 3), 255, np.uint8), np.zeros(96, np.int64))
     images = torch.cat([images for images, _ in Batches(white, 32, CPU, Augmentation(cutout=8)).epoch(0)])
     holes = images == 0
     assert (holes == holes[:, :1]).all()  # the same in each channel
@@ -113,7 +115,7 @@ def test_images_in_floating_point_are_shrunk_too():
     assert images.dtype == torch.float32
     # Halving is a tent over four pixels a side: (1, 3, 3, 1) / 8, away from the edges.
     tent = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
-    planes = torch.tensor(prepared.images).float().flatten(0, 1)[:, None]
+    planes = torch.tensor(prepared.images).permute(0, 3, 1, 2).float().flatten(0, 1)[:, None]
     by_hand = F.conv2d(planes, tent.outer(tent)[None, None], stride=2, padding=1).view(96, 3, 16, 16)
     torch.testing.assert_close(images[:, :, 1:-1, 1:-1], by_hand[:, :, 1:-1, 1:-1], rtol=0, atol=2e-3)
 
@@ -128,7 +130,7 @@ def test_products_shrink_an_image_as_the_kernel_does(side):
 
 
 def test_cutout_is_as_large_in_a_smaller_picture():
-    white = Split(np.full((96, 3, 32, 32), 255, np.uint8), np.zeros(96, np.int64))
+    white = Split(np.full((96, 32, 32, 3), 255, np.uint8), np.zeros(96, np.int64))
     images, _ = next(Batches(white, 96, CPU, Augmentation(cutout=8)).epoch(0, 20))
     assert images.shape == (96, 3, 20, 20)
     assert ((images == 0).all(1).sum((1, 2)) == 64).all()
@@ -147,7 +149,7 @@ def test_a_share_of_small_pictures_is_part_of_the_whole_batch():
 
 
 def test_cutout_is_uniform_over_its_places():
-    corners = square(20_000, 8, torch.Generator().manual_seed(0)).flatten(1).int().argmax(1)
+    corners = squares(20_000, 8, torch.Generator().manual_seed(0)).flatten(1).int().argmax(1)
     for position in (corners // 32, corners % 32):
         counts = torch.bincount(position, minlength=25)
         assert len(counts) == 25
@@ -164,6 +166,22 @@ def test_an_epoch_holds_every_image_at_most_once_in_an_order_of_its_own():
     assert first == order(0, 0)
     assert first != order(1, 0)
     assert set(first) != set(second), "what is dropped should change"
+
+
+@pytest.mark.parametrize(("augmentation", "share", "digest"), [
+    (None, slice(None), "122eddbfe4c85cf2"),
+    (Augmentation("random", 4), slice(None), "c390378c64c623ec"),
+    (Augmentation("half", 31, 8), slice(None), "3bd2dc910f98390e"),
+    (Augmentation("alternating", 2, 12), slice(None), "883a00d29f6acc97"),
+    (Augmentation("alternating", 2, 12), slice(8, 16), "23d6ef4a74533a52"),
+])
+def test_a_seed_gives_the_batches_of_the_recorded_runs(augmentation, share, digest):
+    batches, found = Batches(SPLIT, 32, CPU, augmentation, 7, (0, 0, 0), (1, 1, 1), share), hashlib.sha256()
+    for epoch in (0, 3):
+        for images, labels in batches.epoch(epoch):
+            found.update((255 * images).round().byte().contiguous().numpy())
+            found.update(labels.numpy())
+    assert found.hexdigest()[:16] == digest
 
 
 def test_draws_depend_on_seed_and_epoch_alone():
@@ -197,7 +215,7 @@ def test_images_in_floating_point_pass_as_they_are():
     prepared = Split((SPLIT.images / 64 - 1).astype(np.float16), SPLIT.labels)
     images = torch.cat([images for images, _ in Batches(prepared, 32, CPU)])
     assert images.dtype == torch.float32
-    assert torch.equal(images, torch.from_numpy(prepared.images.copy()).float())
+    assert torch.equal(images, torch.tensor(prepared.images).permute(0, 3, 1, 2).float())
 
 
 def test_the_split_is_neither_changed_nor_shared():
@@ -217,8 +235,8 @@ def zeros(*shape: int) -> Split:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Batches(zeros(5, 32, 32, 3), 2, CPU), r"\(5, 32, 32, 3\)"),
-        (lambda: Batches(zeros(5, 3, 28, 28), 2, CPU), "28"),
+        (lambda: Batches(zeros(5, 3, 32, 32), 2, CPU), r"\(5, 3, 32, 32\)"),
+        (lambda: Batches(zeros(5, 28, 28, 3), 2, CPU), "28"),
         (lambda: Batches(zeros(3, 32, 32), 2, CPU), r"\(3, 32, 32\)"),
         (lambda: Batches(Split(SPLIT.images, SPLIT.labels[:-1]), 2, CPU), "labels"),
         (lambda: Batches(SPLIT, 97, CPU, Augmentation()), "97 for 96 images"),

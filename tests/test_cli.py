@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +13,6 @@ import toys
 from course_utils import data
 from course_utils.author import lessons, runner
 from course_utils.author.cli import main
-from course_utils.plumbing import synthetic
 
 
 @pytest.fixture
@@ -159,14 +159,14 @@ def test_help_imports_nothing_heavy():
 
 
 def test_data_says_what_there_is(monkeypatch, capsys, tmp_path):
-    train, test = synthetic.draw(0, 30, 10)
-    asked, found = [], data.Dataset("CIFAR-10", train, test, "e36a", ("cat", "dog"))
+    drawn = data.stand_in(train=30, test=10)
+    asked, found = [], replace(drawn, name="CIFAR-10", fingerprint="e36a", classes=("cat", "dog"))
     monkeypatch.setattr(data, "load", lambda *arguments: asked.append(arguments) or found)
     assert status_of(f"data --root {tmp_path}") == 0
     assert asked == [("cifar10", tmp_path)]
     said = capsys.readouterr().out
     assert "CIFAR-10: 30 train and 10 test images, 2 classes: cat, dog\n" in said
-    assert f"train mean: {train.images[:, 0].mean() / 255:.4f}, " in said and "e36a" in said
+    assert f"train mean: {drawn.train.images[..., 0].mean() / 255:.4f}, " in said and "e36a" in said
 
 
 def test_data_that_cannot_be_had_is_one_line_and_status_1(monkeypatch, capsys):

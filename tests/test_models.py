@@ -10,10 +10,9 @@ from tiny import CPU
 from torch import nn
 
 from course_utils.author import lessons
-from course_utils.data import Dataset
+from course_utils.data import stand_in
 from course_utils.models import MODELS, VGG, Small
 from course_utils.models.layers import Dropout
-from course_utils.plumbing import synthetic
 from course_utils.schedules import triangle
 from course_utils.training import Recipe, fit
 
@@ -159,7 +158,8 @@ def test_on_the_stand_in_a_linear_model_stays_far_below_the_small_convnet():
     """With what lesson 2 trains at the smoke preset."""
     preset = next(lesson for lesson in lessons.load(lessons.NOTEBOOKS) if lesson.number == 2).presets["smoke"]
     images, epochs, rate = preset["TRAIN_IMAGES"], preset["EPOCHS"], preset["LEARNING_RATE"]
-    train, test = synthetic.draw(0, images, 2000)
+    dataset = stand_in(train=images, test=2000)
+    train, test = dataset.train, dataset.test
     pixels = {split: split.images.reshape(len(split), -1) / 255 - 0.5 for split in (train, test)}
     linear = LogisticRegression(C=0.01, max_iter=40).fit(pixels[train], train.labels)
     linear_accuracy = linear.score(pixels[test], test.labels)
@@ -167,7 +167,7 @@ def test_on_the_stand_in_a_linear_model_stays_far_below_the_small_convnet():
     torch.manual_seed(0)
     schedule = triangle(rate, 0.3 * epochs, epochs)
     recipe = Recipe("smoke", epochs, schedule, held_out=images // 10, precision="float32")
-    run = fit(Small(), recipe, Dataset("SYNTHETIC", train, test, "", synthetic.CLASSES), machine=CPU)
+    run = fit(Small(), recipe, dataset, machine=CPU)
     print(f"linear model {linear_accuracy:.1%}, small convnet {run.result.accuracy:.1%}")
     assert run.result.accuracy < 0.95, "the stand-in is too easy"
     assert run.result.accuracy > linear_accuracy + 0.15

@@ -18,7 +18,7 @@ from course_utils.records import Mistake
 from course_utils.show import anatomy, plots
 
 MATRIX = np.full((10, 10), 2) + np.diag([82] * 9 + [0])
-IMAGES = np.random.default_rng(0).integers(0, 256, (30, 3, 32, 32), dtype=np.uint8)
+IMAGES = np.random.default_rng(0).integers(0, 256, (30, 32, 32, 3), dtype=np.uint8)
 MISTAKES = [Mistake(index=29, label=3, predicted=5, confidence=0.987)]
 
 FROM_DATA = {
@@ -62,17 +62,17 @@ def test_a_notebook_shows_a_picture_once_with_alternative_text(name):
 
 
 def test_images_are_drawn_pixel_by_pixel_in_their_colours():
-    images = np.zeros((2, 3, 32, 32), dtype=np.uint8)
-    images[0, 0], images[1, 2, :, 16:] = 255, 255  # a red image; one half black, half blue
-    for given in (images, torch.from_numpy(images), images / 255):
+    images = np.zeros((2, 32, 32, 3), dtype=np.uint8)
+    images[0, :, :, 0], images[1, :, 16:, 2] = 255, 255  # a red image; one half black, half blue
+    for given in (images, torch.tensor(images).permute(0, 3, 1, 2), images / 255):
         drawn = png(plots.image_grid(given, data_name="CIFAR-10")).reshape(-1, 4)
         colours = np.unique(drawn, axis=0)[:, :3].tolist()
         assert colours == [[0, 0, 0], [0, 0, 1], [1, 0, 0], [1, 1, 1]]
 
 
 def test_mistakes_show_the_image_with_the_index_of_the_record():
-    images = np.zeros((30, 3, 32, 32), dtype=np.uint8)
-    images[29, 1] = 255
+    images = np.zeros((30, 32, 32, 3), dtype=np.uint8)
+    images[29, :, :, 1] = 255
     picture = plots.mistakes(images, MISTAKES, CLASSES, data_name="CIFAR-10")
     assert "cat\n→ dog\n98.7%" in text(picture)
     assert (picture.axes[0].images[0].get_array() == [0, 1, 0]).all()

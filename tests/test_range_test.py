@@ -76,7 +76,7 @@ class Curved(nn.Module):
 def test_where_a_parabola_explodes_is_where_theory_says(momentum):
     """SGD on curvature c diverges above 2 (1 + momentum) / c, here to be found within a factor of 1.5."""
     draw = np.random.default_rng(0)
-    half = draw.normal(0, 1, (32, 1, 1, 1)).astype(np.float32) * np.ones((1, 3, 32, 32), np.float32)
+    half = draw.normal(0, 1, (32, 1, 1, 1)).astype(np.float32) * np.ones((1, 32, 32, 3), np.float32)
     images, labels = np.concatenate([half, half]), np.repeat([0, 1], 32)  # each image once with either label
     split = Split(images, labels)
     x = torch.tensor(images[:, 0, 0, 0], dtype=torch.float64)

@@ -9,6 +9,7 @@ import sys
 import pytest
 from torch import nn
 
+from course_utils import data
 from course_utils.author import reproduce as reproducing
 from course_utils.batches import Augmentation
 from course_utils.named_recipes import RECIPES
@@ -163,9 +164,7 @@ def test_the_ladder_adds_one_rung_at_a_time():
 
 
 def test_whitening_sets_the_fixed_layer_from_the_images_trained_on():
-    from course_utils.plumbing import synthetic
-
-    train, _ = synthetic.draw(0, 200, 10)
+    train = data.stand_in(train=200, test=10).train
     model = RECIPES["narrow-6-whitening"].build()
     before = model.whiten.weight.clone()
     reproducing.whiten(model, train)

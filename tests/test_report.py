@@ -14,7 +14,7 @@ from course_utils.show import report
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 PNG = "data:image/png;base64,"
-IMAGES = np.random.default_rng(0).integers(0, 256, (10_000, 3, 32, 32), dtype=np.uint8)
+IMAGES = np.random.default_rng(0).integers(0, 256, (10_000, 32, 32, 3), dtype=np.uint8)
 HOSTILE = "<script>alert(1)</script>\"'&<img src=x onerror=alert(1)>$\\bad{$"
 LOADS = {"src", "href", "srcset", "data", "poster", "action", "xlink:href"}
 
@@ -169,7 +169,7 @@ def test_mistakes_show_the_very_images_of_the_record():
     run = make_run()
     picture = report.figures(run, IMAGES)["mistakes"]
     for mistake, image in zip(run.result.mistakes, picture.axes[0].images, strict=True):
-        assert (255 * image.get_array() == IMAGES[mistake.index].transpose(1, 2, 0)).all()
+        assert (255 * image.get_array() == IMAGES[mistake.index]).all()
     assert "airplane → automobile 99.0%" in picture.alt
     assert "airplane, taken for automobile (99.00%)" in Page(report.html(run)).text  # without the images, in words
     with pytest.raises(ValueError, match="5,000 images, but the run scored 10,000 test images"):

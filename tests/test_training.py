@@ -218,7 +218,7 @@ def test_evaluation_uses_evaluation_mode_and_gives_the_mode_back():
 def test_evaluation_pairs_each_image_with_its_label_in_any_order():
     """A network that reads the label from the image is always right, in shuffled training batches too."""
     labels = np.arange(50) % 10
-    split = Split(np.tile(labels[:, None, None, None].astype(np.uint8), (1, 3, 32, 32)), labels)
+    split = Split(np.tile(labels[:, None, None, None].astype(np.uint8), (1, 32, 32, 3)), labels)
 
     class Reader(nn.Module):
         def forward(self, images):
@@ -325,7 +325,7 @@ def test_2015s_colours_are_prepared_with_the_statistics_of_what_is_trained_on():
     expected = yuv.preprocess(part, rest, DATASET.test)
     for batches, split in ((held_out, expected[1]), (test, expected[2])):
         images = torch.cat([images for images, _ in batches])
-        assert torch.equal(images, torch.tensor(split.images).float())
+        assert torch.equal(images, torch.tensor(split.images).permute(0, 3, 1, 2).float())
     trained_on = torch.cat([images for images, _ in train.epoch(0)])
     assert trained_on[:, 1:].mean((0, 2, 3)).abs().max() < 1e-2  # the whole epoch: U and V are centred
     assert trained_on.dtype == torch.float32

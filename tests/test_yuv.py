@@ -11,8 +11,8 @@ ndimage = pytest.importorskip("scipy.ndimage")
 
 
 def reference(image: np.ndarray) -> np.ndarray:
-    """One RGB image (3, 32, 32) to YUV in float64, with Y locally normalised."""
-    r, g, b = image.astype(np.float64)
+    """One RGB image (32, 32, 3) to YUV in float64, with Y locally normalised."""
+    r, g, b = image.astype(np.float64).transpose(2, 0, 1)
     y, u, v = (
         0.299 * r + 0.587 * g + 0.114 * b,
         -0.14713 * r - 0.28886 * g + 0.436 * b,
@@ -27,7 +27,7 @@ def reference(image: np.ndarray) -> np.ndarray:
     coefficient = mean(np.ones_like(y))
     y = y - mean(y) / coefficient
     deviation = np.sqrt(mean(y * y)) / coefficient
-    return np.stack([y / np.where(deviation > 1e-4, deviation, 1e-4), u, v])
+    return np.stack([y / np.where(deviation > 1e-4, deviation, 1e-4), u, v], axis=-1)
 
 
 def test_colours_by_hand():
@@ -52,8 +52,8 @@ def test_a_flat_image_stays_flat():
 def splits() -> tuple[Split, Split]:
     """Two splits, not multiples of the chunk, of noise, smooth images and a black one."""
     random = np.random.RandomState(0)
-    images = random.randint(256, size=(700, 3, 32, 32)).astype(np.uint8)
-    images[:100] = ndimage.gaussian_filter(images[:100], (0, 0, 2, 2)) * 2
+    images = random.randint(256, size=(700, 32, 32, 3)).astype(np.uint8)
+    images[:100] = ndimage.gaussian_filter(images[:100], (0, 2, 2, 0)) * 2
     images[0] = 0
     labels = np.arange(700) % 10
     return Split(images[:600], labels[:600]), Split(images[600:], labels[600:])
@@ -62,9 +62,9 @@ def splits() -> tuple[Split, Split]:
 def test_preprocessing_agrees_with_the_reference(splits):
     done = yuv.preprocess(*splits)
     expected = [np.stack([reference(image) for image in split.images]) for split in splits]
-    mean, std = (getattr(expected[0][:, 1:], of)((0, 2, 3), keepdims=True) for of in ("mean", "std"))
+    mean, std = (getattr(expected[0][..., 1:], of)((0, 1, 2)) for of in ("mean", "std"))
     for ours, theirs, split in zip(done, expected, splits, strict=True):
-        theirs[:, 1:] = (theirs[:, 1:] - mean) / std  # the test split too by the train split's statistics
+        theirs[..., 1:] = (theirs[..., 1:] - mean) / std  # the test split too by the train split's statistics
         assert ours.images.dtype == np.float16 and ours.images.shape == split.images.shape
         np.testing.assert_array_equal(ours.labels, split.labels)
         np.testing.assert_allclose(ours.images, theirs, atol=0.004, rtol=0.002)
@@ -73,7 +73,7 @@ def test_preprocessing_agrees_with_the_reference(splits):
 def test_without_rounding_it_is_the_reference_in_flat_patches_too(splits):
     """In float32 the rounding of a flat patch, over the threshold, is noise of 0.1; in float64 it is nothing."""
     images = splits[0].images[:20].copy()
-    images[1], images[2, :, :16] = 200, 128
-    expected = np.stack([reference(image)[:1] for image in images])
-    brightness = yuv.rgb_to_yuv(torch.tensor(images).double())[:, :1]
+    images[1], images[2, :16] = 200, 128
+    expected = np.stack([reference(image)[None, ..., 0] for image in images])
+    brightness = yuv.rgb_to_yuv(torch.tensor(images).permute(0, 3, 1, 2).double())[:, :1]
     np.testing.assert_allclose(yuv.local_contrast_normalise(brightness), expected, atol=1e-6)

@@ -13,21 +13,19 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from course_utils.author.kernels import SPINNING
 from course_utils.batches import Augmentation, Batches
-from course_utils.data import MEAN, STD, Split
+from course_utils.data import MEAN, STD, Split, stand_in
 from course_utils.evaluation import evaluate
 from course_utils.machine import Machine, hardware, keep_freed_memory, seconds_per_call, this_machine, versions
 from course_utils.models import Small, SpeedNet
 from course_utils.models.layers import Dropout
 from course_utils.models.vgg import VGG
 from course_utils.named_recipes import speedrun
-from course_utils.plumbing.synthetic import draw
 from course_utils.schedules import constant
 from course_utils.training import Recipe, Trainer
 
@@ -55,7 +53,7 @@ Way = Callable[[Split, int, Machine], Callable[[], object]]  # a split and a bat
 
 def input_pipeline(images: int = 10_000, batch_size: int = 128, repeats: int = 3) -> list[dict[str, Any]]:
     """Flipped, cropped and normalised batches: `Batches` against torchvision's transforms in a DataLoader."""
-    split, _ = draw(0, images, 10)
+    split = stand_in(train=images, test=10).train
     machine = this_machine()
     batches = Batches(split, batch_size, machine, Augmentation("random", crop=4))
     loader = usual_loader(split, batch_size)
@@ -76,7 +74,7 @@ class Pictures(torch.utils.data.Dataset):
     """One image and its label at a time, as torchvision's data sets hand them out."""
 
     def __init__(self, split: Split, transform: Callable[[Any], torch.Tensor]) -> None:
-        self.images, self.labels = np.ascontiguousarray(split.images.transpose(0, 2, 3, 1)), split.labels
+        self.images, self.labels = split.images, split.labels
         self.transform = transform
 
     def __len__(self) -> int:
@@ -150,7 +148,7 @@ def busy(count: int) -> Iterator[None]:
 
 def images_per_second(case: str, way: str, batch_size: int, steps: int) -> float:
     """Of `steps` batches, after as many to warm up."""
-    split, _ = draw(0, batch_size * steps, 10)
+    split = stand_in(train=batch_size * steps, test=10).train
     an_epoch = WAYS[case][way](split, batch_size, this_machine())
     return len(split) / seconds_per_call(an_epoch, calls=1)
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from course_utils import data
-from course_utils.batches import SIZE, Batches
+from course_utils.batches import SIDE, Batches
 from course_utils.machine import keep_freed_memory, this_machine
 from course_utils.named_recipes import RECIPES, Entry
 from course_utils.plumbing.distributed import processes
@@ -64,7 +64,7 @@ def seconds_per_epoch(entry: Entry) -> float:
     The steps take whole pictures; smaller ones are taken to cost as much less as they have fewer pixels.
     """
     machine, recipe = this_machine(precision=entry.recipe.precision), entry.recipe
-    pixels = np.random.default_rng(0).integers(0, 256, (recipe.batch_size, 3, 32, 32), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (recipe.batch_size, 32, 32, 3), dtype=np.uint8)
     split = data.Split(pixels, np.arange(recipe.batch_size) % 10)
     if machine.device.type == "cpu":
         keep_freed_memory()
@@ -80,7 +80,7 @@ def seconds_per_epoch(entry: Entry) -> float:
     step()
     step()
     whole = (time.perf_counter() - start) / 2 * ((TRAIN_IMAGES - recipe.held_out) / recipe.batch_size)
-    return whole * sum(recipe.side_in(epoch) ** 2 for epoch in range(recipe.epochs)) / (recipe.epochs * SIZE**2)
+    return whole * sum(recipe.side_in(epoch) ** 2 for epoch in range(recipe.epochs)) / (recipe.epochs * SIDE**2)
 
 
 def estimates() -> Iterator[tuple[str, Entry, float]]:

@@ -10,9 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from course_utils.data import Split
-
-SIZE = 32
+SIDE = 32
 UNIT = 16  # lengths are in sixteenths of a pixel
 CHUNK = 500  # scenes drawn at once: their arrays stay in the processor's cache
 
@@ -37,18 +35,18 @@ FIGURES: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] =
 CLASSES = tuple(FIGURES)
 
 
-def draw(seed: int = 0, train: int = 50_000, test: int = 10_000) -> tuple[Split, Split]:
-    """Train and test split of the stand-in, each with equally many scenes of every kind in random order."""
+def draw(seed: int, *sizes: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Splits of these sizes, images and labels, each with equally many scenes of every kind in random order."""
     bits = np.random.PCG64(seed)
-    return _split(bits, train), _split(bits, test)
+    return [_split(bits, size) for size in sizes]
 
 
-def _split(bits: np.random.PCG64, n: int) -> Split:
+def _split(bits: np.random.PCG64, n: int) -> tuple[np.ndarray, np.ndarray]:
     labels = np.argsort(bits.random_raw(n), kind="stable") % len(CLASSES)
-    images = np.empty((n, 3, SIZE, SIZE), np.uint8)
+    images = np.empty((n, SIDE, SIDE, 3), np.uint8)
     for start in range(0, n, CHUNK):
-        images[start : start + CHUNK] = _scenes(bits, labels[start : start + CHUNK])
-    return Split(images, labels)
+        images[start : start + CHUNK] = _scenes(bits, labels[start : start + CHUNK]).transpose(0, 2, 3, 1)
+    return images, labels
 
 
 def _scenes(bits: np.random.PCG64, labels: np.ndarray) -> np.ndarray:
@@ -65,20 +63,20 @@ def _scenes(bits: np.random.PCG64, labels: np.ndarray) -> np.ndarray:
         draws = bits.random_raw(n * channels * size * size // 8)
         return draws.astype("<u8").view(np.int8).reshape(n, channels, size, size)
 
-    x = UNIT * np.arange(SIZE, dtype=np.int32)
+    x = UNIT * np.arange(SIDE, dtype=np.int32)
     y = x[:, None]
     right, down = x - number(11 * UNIT, 21 * UNIT), y - number(11 * UNIT, 21 * UNIT)
     tilt, mirror, radius = number(-75, 76), 2 * number(0, 2) - 1, number(6 * UNIT, 11 * UNIT)
     u, v = mirror * (right + (tilt * down >> 8)), down - (tilt * right >> 8)
-    figure = np.empty((n, 1, SIZE, SIZE), bool)
+    figure = np.empty((n, 1, SIDE, SIDE), bool)
     for kind, condition in enumerate(FIGURES.values()):
         chosen = labels == kind
         figure[chosen] = condition(u[chosen], v[chosen], radius[chosen])
-    bar = abs(x - number(0, SIZE * UNIT)) < number(0, 4 * UNIT)
+    bar = abs(x - number(0, SIDE * UNIT)) < number(0, 4 * UNIT)
 
     # A figure may be lighter or darker than its ground, and is lighter a little more often.
     ground, paint, cover = (number(low, low + 176, channels=3).astype(np.int16) for low in (24, 72, 48))
     colours = np.where(bar, cover, np.where(figure, paint, ground))
-    texture = noise(1, SIZE // 4).repeat(4, axis=2).repeat(4, axis=3) * number(0, 64).astype(np.int16)
-    grain = noise(3, SIZE) * number(16, 64).astype(np.int16)
+    texture = noise(1, SIDE // 4).repeat(4, axis=2).repeat(4, axis=3) * number(0, 64).astype(np.int16)
+    grain = noise(3, SIDE) * number(16, 64).astype(np.int16)
     return np.clip(colours + (texture + grain >> 7), 0, 255).astype(np.uint8)

@@ -25,6 +25,11 @@ def _array(values: Any) -> np.ndarray:
     return np.asarray(values.cpu() if hasattr(values, "cpu") else values)
 
 
+def _pictures(images: Any) -> np.ndarray:
+    """Images (N, H, W, 3) from an array of them, as a split has it, or a tensor (N, 3, H, W), as a network takes it."""
+    return images if isinstance(images, np.ndarray) else _array(images).transpose(0, 2, 3, 1)
+
+
 def _mosaic(tiles: np.ndarray, titles: Sequence[str], columns: int, title: str, data_name: str) -> Picture:
     """Tiles (N, H, W) or (N, H, W, 3) in rows, enlarged without smoothing, a title above each."""
     height, width = tiles.shape[1:3]  # pixels, as are all lengths here without a unit of their own
@@ -68,9 +73,9 @@ def _listed(titles: Sequence[str]) -> str:
 def image_grid(
     images: Any, titles: Sequence[str] = (), *, data_name: str, columns: int = 10, title: str = ""
 ) -> Picture:
-    """Images (N, 3, H, W), uint8 or float in 0 ... 1, in rows."""
-    images = _array(images)
-    pixels = np.clip(images.transpose(0, 2, 3, 1) / (255 if images.dtype == np.uint8 else 1), 0, 1)
+    """Images in rows, uint8 or float in 0 ... 1: an array (N, H, W, 3) or a tensor (N, 3, H, W)."""
+    images = _pictures(images)
+    pixels = np.clip(images / (255 if images.dtype == np.uint8 else 1), 0, 1)
     picture = _mosaic(pixels, titles, columns, title, data_name)
     picture.alt += f"{title or 'Images'}, a grid of {len(images)}{_listed(titles)}."
     return picture
@@ -80,8 +85,8 @@ def image_grid(
 def overlays(
     images: Any, maps: Any, titles: Sequence[str] = (), *, data_name: str, columns: int = 6, title: str = ""
 ) -> Picture:
-    """Images (N, 3, H, W) uint8, grey, under maps (N, H, W): a place of large value is bright and yellow."""
-    grey = _array(images).mean(1, keepdims=True).transpose(0, 2, 3, 1) / 255
+    """Images uint8, as `image_grid` takes them, grey, under maps (N, H, W): a large value is bright and yellow."""
+    grey = _pictures(images).mean(3, keepdims=True) / 255
     heat = _array(maps)[..., None]
     heat = heat / np.abs(heat).max((1, 2, 3), keepdims=True).clip(1e-12)
     tiles = np.clip(grey * (0.35 + 0.3 * heat) + np.array([0.9, 0.75, 0.0]) * heat.clip(0) * 0.6, 0, 1)
@@ -92,7 +97,7 @@ def overlays(
 
 
 def mistakes(images: Any, mistakes: Sequence[Mistake], classes: Sequence[str], *, data_name: str) -> Picture:
-    """A result's mistakes as pictures; `images` (N, 3, 32, 32) is the whole split that was scored."""
+    """A result's mistakes as pictures; `images` (N, 32, 32, 3) are the whole split that was scored."""
     titles = [f"{classes[m.label]}\n→ {classes[m.predicted]}\n{m.confidence:.1%}" for m in mistakes]
     chosen = images[np.array([m.index for m in mistakes], dtype=int)]
     heading = "Confident mistakes: true class → answer, confidence"
@@ -169,13 +174,13 @@ def _legend_below(picture: Picture, handles: list[Line2D]) -> None:
 
 @styled
 def histogram(images: Any, *, data_name: str, title: str = "") -> Picture:
-    """How often each pixel value occurs, by channel of RGB images (N, 3, H, W), uint8 or float."""
-    images = _array(images)
+    """How often each pixel value occurs, by channel of RGB images, uint8 or float, as `image_grid` takes them."""
+    images = _pictures(images)
     picture, axes = figure.new(3.4, title, data_name)
     picture.alt += "Histogram of the pixels."
     edges = np.linspace(*((0, 256) if images.dtype == np.uint8 else (images.min(), images.max())), 65)
     for channel, name in enumerate(("red", "green", "blue")):
-        values, colour = images[:, channel], (VERMILION, GREEN, BLUE)[channel]
+        values, colour = images[..., channel], (VERMILION, GREEN, BLUE)[channel]
         label = f"{name}: mean {values.mean(dtype=float):#.4g}, std {values.std(dtype=float):#.4g}"
         shares = 100 * np.histogram(values, edges)[0] / values.size
         axes[0, 0].stairs(shares, edges, ls=("-", "--", "-.")[channel], label=label, color=colour, lw=1.8)

@@ -26,7 +26,7 @@ def write(run: Run, path: str | Path, images: np.ndarray | None = None) -> Path:
 
 
 def html(run: Run, images: np.ndarray | None = None) -> str:
-    """The page. `images` (N, 3, 32, 32) uint8, all of the split that `run.result` is on, show the mistakes.
+    """The page. `images` (N, 32, 32, 3) uint8, all of the split that `run.result` is on, show the mistakes.
 
     Raises ValueError where there are more or fewer images than were scored.
     """

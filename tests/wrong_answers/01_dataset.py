@@ -1,11 +1,11 @@
 # %% answer="pixel-std" hint="that is the mean of per-image stds"
 def pixel_std(images):
-    return (images / 255).std(axis=(2, 3)).mean(axis=0)
+    return (images / 255).std(axis=(1, 2)).mean(axis=0)
 
 
 # %% answer="pixel-std" hint="divide the pixels by 255 first"
 def pixel_std(images):
-    return images.std(axis=(0, 2, 3))
+    return images.std(axis=(0, 1, 2))
 
 
 # %% answer="pixel-std" hint="one number for each channel has shape (3,)"
@@ -15,8 +15,8 @@ def pixel_std(images):
 
 # %% answer="pixel-std" hint="uint8 counts to 255"
 def pixel_std(images):
-    mean = images.mean(axis=(0, 2, 3)) / 255
-    return np.sqrt((images**2).mean(axis=(0, 2, 3)) / 255**2 - mean**2)
+    mean = images.mean(axis=(0, 1, 2)) / 255
+    return np.sqrt((images**2).mean(axis=(0, 1, 2)) / 255**2 - mean**2)
 
 
 # %% answer="pixel-std" gamed=true
@@ -61,23 +61,23 @@ def scatter_prediction():
 
 # %% answer="scatter" hint="the means don't scatter at all"
 def scatter(images, size, draws, rng):
-    return np.std([images[:size, 0].mean() / 255 for _ in range(draws)])
+    return np.std([images[:size, ..., 0].mean() / 255 for _ in range(draws)])
 
 
 # %% answer="scatter" hint="divide the pixels by 255"
 def scatter(images, size, draws, rng):
-    red = images[:, 0].mean(axis=(1, 2))
+    red = images[..., 0].mean(axis=(1, 2))
     return np.std([red[rng.choice(len(red), size, replace=False)].mean() for _ in range(draws)])
 
 
 # %% answer="scatter" hint="take the mean of a whole draw first"
 def scatter(images, size, draws, rng):
-    return np.std([images[rng.choice(len(images), size), 0] / 255 for _ in range(draws // 10)])
+    return np.std([images[rng.choice(len(images), size), ..., 0] / 255 for _ in range(draws // 10)])
 
 
 # %% answer="scatter" hint="either that is a variance"
 def scatter(images, size, draws, rng):
-    red = images[:, 0].mean(axis=(1, 2)) / 255
+    red = images[..., 0].mean(axis=(1, 2)) / 255
     return np.var([red[rng.choice(len(red), size, replace=False)].mean() for _ in range(draws)])
 
 

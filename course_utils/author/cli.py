@@ -2,12 +2,14 @@
 `course site`, `course links`.
 
 Bad input is answered by one line on stderr and exit status 2, and nothing is written. Status 1 says that the
-work itself failed, 130 that it was interrupted. Each command imports what it needs: `--help` answers at once.
+work itself failed, 130 that it was interrupted, 143 that it was terminated. Each command imports what it needs:
+`--help` answers at once.
 """
 
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +27,10 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"course: {message}\n")
 
 
+class Terminated(BaseException):
+    """The signal SIGTERM, which `timeout`, `docker stop` and batch systems send."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
     options = _parser().parse_args(arguments)
@@ -36,6 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\ncourse: interrupted", file=sys.stderr)
         return 130
+    except Terminated:
+        print("course: terminated", file=sys.stderr)
+        return 128 + signal.SIGTERM
+    except OSError as error:  # such as a full disk
+        place = f": {error.filename}" if error.filename else ""
+        print(f"course: {error.strerror or error}{place}", file=sys.stderr)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -94,12 +107,19 @@ def _run(options: argparse.Namespace) -> int:
     out = _output_folder(options.out)
     from course_utils.author import runner
 
+    signal.signal(signal.SIGTERM, _terminate)
     outcomes = runner.run(chosen, plans, preset, out, options.jobs)
-    print("\n" + _table([outcome.row for outcome in outcomes]) + f"\n\nOpen {out / 'index.html'}")
+    print("\n" + _table([outcome.row for outcome in outcomes]))
     failures = [outcome for outcome in outcomes if outcome.error]
     for outcome in failures:
-        print(f"course: {outcome.lesson.name} failed in {outcome.error}", file=sys.stderr)
+        print(f"course: {outcome.lesson.name} failed: {outcome.error}", file=sys.stderr)
+    runner.write_index(outcomes, preset, out)
+    print(f"\nOpen {out / 'index.html'}")
     return 1 if failures else 0
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise Terminated
 
 
 def _lab(options: argparse.Namespace) -> int:

@@ -90,6 +90,7 @@ def test_the_page_links_every_executed_copy_and_escapes_what_it_shows(ran):
     assert "too &lt;bad&gt;" in page and "<bad>" not in page
     assert "75.00% test SYNTHETIC" in page and "Learn &amp; see." in page
     assert "http" not in page
+    assert "<p>No page" not in page
 
 
 def test_expected_times_are_the_measured_ones(ran):
@@ -157,4 +158,5 @@ def test_a_lesson_counts_where_its_page_cannot_be_made(tmp_path, monkeypatch, ca
     ((error, page_error),) = run_all(course, tmp_path).values()
     assert error is None and page_error.startswith("TemplateNotFound: ")
     assert f"      00_fine: no page, {page_error}\n" in capsys.readouterr().out
+    assert "<p>No page: TemplateNotFound: " in (tmp_path / "index.html").read_text(encoding="utf-8")
     assert links(tmp_path) == ["00_fine.ipynb"] and not (tmp_path / "00_fine.html").exists()

@@ -166,13 +166,13 @@ def _reproduce(options: argparse.Namespace) -> int:
     if options.name not in named_recipes.RECIPES:
         asked = f"there is no recipe {options.name}" if options.name else "which recipe?"
         raise LessonError(f"{asked}: choose from {', '.join(named_recipes.RECIPES)}")
-    _check_folder(options.out.resolve())
     epochs = options.epochs
+    if options.budget:
+        epochs = reproduce.epochs_within(options.budget, options.name, options.out, options.seeds)
+        print(f"{epochs} epochs fit in {options.budget} minutes here")
+    _check_folder(options.out.resolve())
     try:
         dataset = load(options.dataset)
-        if options.budget:
-            epochs = reproduce.epochs_within(options.budget, options.name, options.out, options.seeds)
-            print(f"{epochs} epochs fit in {options.budget} minutes here")
         for seed in range(options.seed, options.seed + options.seeds):
             print(reproduce.reproduce(options.name, dataset, options.out, seed, epochs))
     except (DataError, CheckpointError, Diverged) as error:
@@ -197,6 +197,7 @@ def _list_recipes() -> int:
 def _site(options: argparse.Namespace) -> int:
     from course_utils.author import site
 
+    lessons.load(lessons.NOTEBOOKS)  # LessonError where the course was installed without its lessons
     site.check_tools()
     out = _output_folder(options.out)
     if not site.build(out):

@@ -5,7 +5,6 @@ a process of its own, so that whatever befalls one, a full disk or a kill, is it
 """
 
 import contextlib
-import html
 import json
 import logging
 import multiprocessing
@@ -20,6 +19,7 @@ from typing import Any
 
 from course_utils.author.lessons import Lesson, LessonError, literal
 from course_utils.plumbing.files import write_atomically
+from course_utils.show.page import render
 from course_utils.show.progress import RESULT, accuracy_text
 
 
@@ -111,8 +111,11 @@ class Worker:
 def expected_time(lesson: Lesson, preset: str) -> str:
     """In words, from the time measured on the reference CPU."""
     seconds = lesson.seconds.get(preset)
-    if seconds is None:
-        return "time not measured"
+    return "time not measured" if seconds is None else about(seconds)
+
+
+def about(seconds: float) -> str:
+    """A time in words, to two digits or the minute."""
     return f"about {seconds:.0f} s" if seconds < 90 else f"about {seconds / 60:.0f} min"
 
 
@@ -168,43 +171,12 @@ def execute_notebook(source: Path, target: Path, parameters: dict[str, Any], fol
 
 def write_index(outcomes: Sequence[Outcome], preset: str, out: Path) -> None:
     """The page `out/index.html`: a row for each lesson, linked with its executed copies; needs no network."""
-    rows = []
-    for outcome in outcomes:
-        lesson, row = outcome.lesson, outcome.row
-        copies = {"read": f"{lesson.name}.html", "notebook": f"{lesson.name}.ipynb"}
-        links = " ".join(f'<a href="{file}">{what}</a>' for what, file in copies.items() if (out / file).exists())
-        note = f'<p class="failed">{html.escape(outcome.error)}</p>' if outcome.error else ""
-        title = html.escape(f"{lesson.number}. {lesson.title}")
-        cells = [
-            f"<b>{title}</b><p>{html.escape(lesson.learn)}</p>{note}",
-            f'<span class="{row["status"]}">{row["status"]}</span>',
-            html.escape(row["accuracy"]),
-            row["seconds"],
-            links,
-        ]
-        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    page = PAGE.format(preset=html.escape(preset), rows="\n".join(rows))
+    copies = {}
+    for name in (outcome.lesson.name for outcome in outcomes):
+        files = (("read", f"{name}.html"), ("notebook", f"{name}.ipynb"))
+        copies[name] = [(what, file) for what, file in files if (out / file).exists()]
+    page = render(Path(__file__).with_name("index.html.j2"), outcomes=outcomes, preset=preset, copies=copies)
     write_atomically(out / "index.html", page.encode())
-
-
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>The lessons, executed</title>
-<style>
-body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }}
-table {{ border-collapse: collapse; width: 100% }}
-th, td {{ text-align: left; vertical-align: top; padding: .5rem; border-bottom: 1px solid #ccc }}
-p {{ margin: .2rem 0 }}
-.failed {{ color: #b00020 }}
-</style>
-<h1>The lessons, executed</h1>
-<p>Preset: {preset}</p>
-<table>
-<tr><th>lesson</th><th>status</th><th>accuracy</th><th>seconds</th><th>executed copy</th></tr>
-{rows}
-</table>
-</html>
-"""
 
 
 def _work(sender: connection.Connection, lesson: Lesson, parameters: dict[str, Any], out: Path, threads: int) -> None:

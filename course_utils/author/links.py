@@ -39,7 +39,8 @@ if "google.colab" in sys.modules and not os.path.isdir("course_utils"):
     sys.path.insert(0, os.getcwd())
 elif importlib.util.find_spec("course_utils") is None:
     raise SystemExit("course_utils is missing in this kernel: run `pip install -e .` for it in a clone of the course, "
-                     "or here `!git clone --depth=1 --branch={ref} {address}`, then `%cd {folder}`")"""
+                     "or here `!git clone --depth=1 --branch={ref} {address}`, "
+                     "then `%cd {folder}`")"""
 
 
 @dataclass(frozen=True)

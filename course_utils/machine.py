@@ -14,7 +14,6 @@ from typing import Any
 import torch
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-CONTROL_GROUP = Path("/sys/fs/cgroup")  # as a container sees its own
 
 
 @dataclass(frozen=True)
@@ -116,6 +115,9 @@ def hardware(machine: Machine) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     return {"python": platform.python_version(), "torch": str(torch.__version__), "system": platform.system()}
+
+
+CONTROL_GROUP = Path("/sys/fs/cgroup")  # as a container sees its own
 
 
 def usable_cores() -> int:

@@ -115,7 +115,7 @@ def expected_time(lesson: Lesson, preset: str) -> str:
 
 
 def about(seconds: float) -> str:
-    """A time in words, to two digits or the minute."""
+    """A time in words: seconds, or minutes from 90 seconds on."""
     return f"about {seconds:.0f} s" if seconds < 90 else f"about {seconds / 60:.0f} min"
 
 

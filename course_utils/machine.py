@@ -154,3 +154,16 @@ def _accelerator_name(device: torch.device) -> str | None:
 
 def versions() -> dict[str, str]:
     return {"python": platform.python_version(), "torch": str(torch.__version__), "system": platform.system()}
+
+
+CONTROL_GROUP = Path("/sys/fs/cgroup")  # as a container sees its own
+
+
+def usable_cores() -> int:
+    """The cores that this process may use: those of its affinity, fewer where a container's quota leaves less."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = (CONTROL_GROUP / "cpu.max").read_text(encoding="ascii").split()
+        return max(1, min(cores, int(quota) // int(period)))
+    except (OSError, ValueError):  # no control groups of version 2, or no quota: "max"
+        return cores

@@ -13,19 +13,25 @@ from course_utils.author.runner import expected_time
 HERE = Path(__file__).parent
 COURSE = tomllib.loads((HERE / "course.toml").read_text(encoding="utf-8"))
 REPOSITORY = links.load(HERE)
+LESSONS = lessons.load(HERE)
 
 
 def table_of_lessons() -> str:
     lines = ["| lesson | what for | time |", "|---|---|--:|"]
-    for each in lessons.load(HERE):
+    for each in LESSONS:
         link = f"[{each.number}. {each.title}]({each.path.name})"
         lines.append(f"| {link} | {each.learn} | {expected_time(each, 'quick').removeprefix('about ')} |")
     return "\n".join(lines)
 
 
+def exercises(lesson: lessons.Lesson) -> Path:
+    """Where a lesson's exercises are, if it has any."""
+    return HERE / "exercises" / "release" / lesson.name / lesson.path.name
+
+
 def contents_of_exercises() -> str:
-    """The pages of exercises and the notes for teachers, as many as there are."""
-    found = [*sorted(HERE.glob("exercises/release/*/*.ipynb")), *HERE.glob("exercises/*.md")]
+    """The pages of exercises, as many as there are, and the notes for teachers."""
+    found = [*(path for path in map(exercises, LESSONS) if path.exists()), HERE / "exercises" / "TEACHING.md"]
     pages = [path.relative_to(HERE).with_suffix("").as_posix() for path in found]
     return "\n".join([":::{toctree}", ":maxdepth: 1", "", *pages, ":::"])
 
@@ -35,7 +41,8 @@ author = "The course authors"
 html_title = "From a night to two seconds"
 language = "en"
 extensions = ["myst_nb", "sphinx.ext.mathjax", "sphinx-mathjax-offline"]
-include_patterns = ["*.md", "*.ipynb", "exercises/*.md", "exercises/release/*/*.ipynb"]
+include_patterns = ["index.md", "glossary.md", "exercises/TEACHING.md", *(path.relative_to(HERE).as_posix()
+                    for each in LESSONS for path in (each.path, exercises(each)))]
 suppress_warnings = ["mystnb.unknown_mime_type"]  # a lesson's result; it has a text beside it
 
 nb_execution_mode = "off"

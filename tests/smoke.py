@@ -18,6 +18,7 @@ from pathlib import Path
 import papermill
 
 from course_utils.author import lessons
+from course_utils.machine import usable_cores
 
 WORKERS = 2
 
@@ -32,7 +33,7 @@ def prepare(names: list[str], dataset: str, folder: Path) -> None:
 
 def run(folder: Path, junit: Path) -> int:
     """Run the notebooks of a folder under nbval; pytest's exit status."""
-    threads = str(max(1, (os.cpu_count() or 1) // WORKERS))
+    threads = str(max(1, usable_cores() // WORKERS))
     nbval = ["--nbval-lax", "--nbval-current-env"]
     nbval += ["--nbval-cell-timeout=300", "--nbval-kernel-startup-timeout=300"]
     options = [f"-n{WORKERS}", "--dist=loadfile", f"--junitxml={junit}", "-pno:cacheprovider", "--color=no", "-q"]

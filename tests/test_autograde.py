@@ -3,6 +3,7 @@
 import shutil
 
 import exercises
+import nbformat
 import pytest
 from nbgrader.api import Gradebook
 from nbgrader.converters import Autograde
@@ -37,3 +38,24 @@ def test_blank_gets_nothing_and_the_solution_everything(course, name):
                                               if exercises.role_of(cell)[0] == "tests"]
             assert grade.auto_score == (None if by_hand else grade.max_score), grade.cell.name
             assert grade.needs_manual_grade == by_hand
+
+
+def test_deleted_tests_come_back_and_count(course):
+    folder, api = course
+    steps = Autograde.autograde_preprocessors.default_args[0]
+    api.config.Autograde.autograde_preprocessors = [exercises.InProcess if step is Execute else step for step in steps]
+    name = NAMES[0]
+    for student, stage, share in (("sly", "release", 0), ("careless", "source", 1)):
+        nb = exercises.read(name, stage)
+        deleted = [cell for cell in nb.cells if exercises.role_of(cell)[0] == "tests"]
+        nb.cells = [cell for cell in nb.cells if cell not in deleted]
+        path = folder / "submitted" / student / name / f"{name}.ipynb"
+        path.parent.mkdir(parents=True)
+        nbformat.write(nb, path)
+        outcome = api.autograde(name, student, force=True, create=True)
+        assert outcome["success"], outcome.get("error") or outcome["log"]
+        with Gradebook(f"sqlite:///{folder / 'gradebook.db'}") as gradebook:
+            grades = gradebook.find_submission_notebook(name, name, student).grades
+            marked = {grade.cell.name: grade.auto_score / grade.max_score for grade in grades
+                      if grade.cell.name in [cell.id for cell in deleted]}
+        assert marked == {cell.id: share for cell in deleted}

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,35 +119,80 @@ def test_a_failed_lesson_ends_in_status_1_and_its_cell(course, monkeypatch, caps
     monkeypatch.setattr(runner, "run", lambda chosen, *_: [runner.Outcome(chosen[0], 1, None, error)])
     assert status_of("run 0 --preset smoke") == 1
     said = capsys.readouterr()
-    assert said.err == f"course: 00_one failed in {error}\n"
+    assert said.err == f"course: 00_one failed: {error}\n"
     assert "00_one  failed  -         1.0" in said.out
 
 
-@pytest.mark.skipif(os.name == "nt", reason="sends a signal")
-def test_ctrl_c_stops_the_lesson_and_keeps_what_ran(course):
-    wait = "import os, pathlib, time\npathlib.Path('kernel').write_text(str(os.getpid()))\ntime.sleep(600)"
-    toys.write_course(course / "notebooks", lesson_00_slow=toys.notebook("print('kept')", wait))
+def command(course, *prefix):
+    """`course run --preset smoke` of the toy lessons in a process of its own."""
     script = (
         "import signal, sys, pathlib\nfrom course_utils.author import cli, lessons\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored where tests run in the background
         "lessons.NOTEBOOKS = pathlib.Path('notebooks')\nsys.exit(cli.main(['run', '--preset', 'smoke']))"
     )
-    command = subprocess.Popen(
-        [sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, start_new_session=True
+    return subprocess.Popen(
+        [*prefix, sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True, cwd=course,
     )
-    kernel = course / "course-run" / "kernel"
-    while not (kernel.exists() and kernel.read_text()):
-        assert command.poll() is None
+
+
+def wait_for(file, process):
+    while not (file.exists() and file.read_text()):
+        assert process.poll() is None, process.communicate()
         time.sleep(0.05)
-    os.killpg(command.pid, signal.SIGINT)
-    said = command.communicate(timeout=300)[1]
-    assert (command.returncode, said) == (130, "\ncourse: interrupted\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends a signal")
+@pytest.mark.parametrize(
+    ("send", "number", "status", "said"),
+    [
+        ("killpg", "SIGINT", 130, "\ncourse: interrupted\n"),  # Ctrl-C
+        ("killpg", "SIGTERM", 143, "course: terminated\n"),  # `timeout`
+        ("kill", "SIGTERM", 143, "course: terminated\n"),  # `docker stop`
+    ],
+)
+def test_a_signal_stops_the_lesson_and_its_kernel_and_keeps_what_ran(course, send, number, status, said):
+    wait = "import os, pathlib, time\npathlib.Path('kernel').write_text(str(os.getpid()))\ntime.sleep(600)"
+    toys.write_course(course / "notebooks", lesson_00_slow=toys.notebook("print('kept')", wait))
+    process, kernel = command(course), course / "course-run" / "kernel"
+    wait_for(kernel, process)
+    getattr(os, send)(process.pid, signal.Signals[number])
+    assert (process.communicate(timeout=300)[1], process.returncode) == (said, status)
     assert "kept" in (course / "course-run" / "00_slow.ipynb").read_text()
     deadline = time.monotonic() + 300
     with pytest.raises(ProcessLookupError):
         while time.monotonic() < deadline:
             os.kill(int(kernel.read_text()), 0)
             time.sleep(0.05)
+
+
+def test_a_run_needs_no_shared_memory(course):
+    alone = ["unshare", "--mount", "--map-root-user"]
+    mount = "mount -t tmpfs -o ro tmpfs /dev/shm"
+    if not shutil.which("unshare") or subprocess.run([*alone, "sh", "-c", mount], capture_output=True).returncode:
+        pytest.skip("nothing can be mounted here")
+    process = command(course, *alone, "sh", "-c", f'{mount} && exec "$@"', "sh")
+    said, complaint = process.communicate()
+    assert (process.returncode, complaint) == (0, "") and "01_two  ok" in said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no limits to set")
+def test_a_full_disk_is_one_line_for_each_lesson_and_one_for_the_page(course):
+    """No file of more than 100 bytes can be written: a full disk's fault, without the disk."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        process = command(course)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    said, complaint = process.communicate()
+    assert process.returncode == 1
+    lines = complaint.splitlines()
+    assert lines == ["course: 00_one failed: File too large", "course: 01_two failed: File too large",
+                     "course: File too large"]
+    assert "01_two  failed" in said and "Open" not in said
+    assert list((course / "course-run").iterdir()) == []
 
 
 def test_help_imports_nothing_heavy():

@@ -56,7 +56,7 @@ def colab(tmp_path):
     return tmp_path
 
 
-def run_cells(machine, *cells, on_colab=True, github="github"):
+def run_cells(machine, *cells, on_colab=True, github="github", options=()):
     """Run cells one after another in a fresh process, in Colab's working folder."""
     address = (machine / github).as_uri()
     environment = os.environ | {
@@ -70,7 +70,7 @@ def run_cells(machine, *cells, on_colab=True, github="github"):
     }
     run = "import google.colab\n" * on_colab + f"for cell in {list(cells)!r}:\n    exec(cell, globals())"
     return subprocess.run(
-        [sys.executable, "-c", run], cwd=machine / "content", env=environment, capture_output=True, text=True
+        [sys.executable, *options, "-c", run], cwd=machine / "content", env=environment, capture_output=True, text=True
     )
 
 
@@ -97,11 +97,23 @@ def test_in_a_clone_the_cell_does_nothing_even_on_colab(colab):
     assert (done.stdout, done.stderr) == ("['course_utils'] False\n", "")
 
 
-def test_anywhere_else_the_cell_does_nothing(colab):
+def test_where_the_course_is_installed_the_cell_does_nothing(colab):
     look = "import os, sys\nbefore = os.getcwd(), list(sys.path)"
     done = run_cells(colab, look, COURSE.fetch, "print(before == (os.getcwd(), sys.path))", on_colab=False)
     assert (done.stdout, done.stderr) == ("True\n", "")
     assert os.listdir(colab / "content") == []
+
+
+def test_where_the_course_is_missing_one_line_says_how_to_get_it(colab):
+    bare = {"on_colab": False, "options": ["-S"]}  # without site-packages, where the course is installed
+    missing = run_cells(colab, COURSE.fetch, TELL, **bare)
+    assert (missing.returncode, missing.stdout, missing.stderr.count("\n")) == (1, "", 1)
+    assert missing.stderr.startswith("course_utils is missing in this kernel: run `pip install -e .`")
+    assert os.listdir(colab / "content") == []
+    clone, folder = re.search("`!git (.+?)`, then `%cd (.+?)`", missing.stderr).groups()
+    get = f"import os, subprocess, sys\nsubprocess.run({['git', *clone.split()]}, check=True, capture_output=True)"
+    enter = f"os.chdir({folder!r})\nsys.path.insert(0, os.getcwd())"
+    assert run_cells(colab, get, enter, COURSE.fetch, TELL, **bare).stdout == "v1 course\n"
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,10 @@ OLD, NEW = links.Repository("ada/course", "v1"), links.Repository("Bob-2/a_tour.
 OTHERS = """\
 [Page's own](https://colab.research.google.com/github/davidcpage/cifar10-fast/blob/master/bag_of_tricks.ipynb) and
 [another](https://mybinder.org/v2/gh/jupyterlab/demo/HEAD?urlpath=lab/tree/demo), with
+[a third](https://kaggle.com/kernels/welcome?src=https://github.com/ada/other/blob/main/demo.ipynb),
+[its space](https://codespaces.new/ada/other),
 [its class](https://colab.research.google.com/) and [a repository](https://github.com/ada/other)."""
+SPACE = "[![Open in Codespaces](https://github.com/codespaces/badge.svg)]"
 PULL = (
     "https://hub.example.org/hub/user-redirect/git-pull?repo=https%3A%2F%2Fgithub.com%2Fada%2Fcourse"
     "&urlpath=lab%2Ftree%2Fcourse%2Fnotebooks%2F00_one.ipynb&branch=main"
@@ -49,7 +52,7 @@ def course(tmp_path, monkeypatch):
         "notebooks/course.toml": (root / "notebooks" / "course.toml").read_text() + where,
         "pyproject.toml": f'[project]\nname = "course"\n[project.urls]\nRepository = "{OLD.address}"\n',
         "CITATION.cff": f'title: "The course"\nrepository-code: "{OLD.address}"\n',
-        "README.md": f"# The course\n\n{OLD.badges('notebooks/00_one.ipynb')}\n\n{OTHERS}\n",
+        "README.md": f"# The course\n\n{OLD.badges('notebooks/00_one.ipynb')}\n{SPACE}(https://codespaces.new/{OLD.name})\n\n{OTHERS}\n",
         "notebooks/exercises/TEACHING.md": f"Send your students [this link]({PULL}).\n\n<{PULL}>. Or `{PULL}`.\n",
     }.items():
         (root / path).write_text(text)
@@ -78,15 +81,16 @@ def test_every_place_tells_the_new_address(course, capsys):
     assert now["CITATION.cff"].endswith(f'\nrepository-code: "{NEW.address}"\n')
     for name in ("00_one.ipynb", "01_two.ipynb"):
         cells = nbformat.read(course / "notebooks" / name, as_version=4).cells
-        badges = [line.rpartition("](")[2].removesuffix(")") for line in cells[0].source.splitlines()[2:4]]
+        badges = [line.rpartition("](")[2].removesuffix(")") for line in cells[0].source.splitlines()[2:5]]
         assert badges == [
             f"https://colab.research.google.com/github/Bob-2/a_tour.v2/blob/v2.0-rc.1/notebooks/{name}",
             f"https://mybinder.org/v2/gh/Bob-2/a_tour.v2/v2.0-rc.1?urlpath=lab/tree/notebooks/{name}",
+            f"https://kaggle.com/kernels/welcome?src={NEW.address}/blob/v2.0-rc.1/notebooks/{name}",
         ]
         (fetch,) = (cell.source for cell in cells if "colab" in cell.metadata.get("tags", []))
         assert f'"{NEW.address}"' in fetch and f'"--branch={NEW.ref}"' in fetch and '"a_tour.v2"' in fetch
         assert next(cell.source for cell in cells if cell.cell_type == "code") == fetch
-    assert NEW.badges("notebooks/00_one.ipynb") in now["README.md"]
+    assert f"{NEW.badges('notebooks/00_one.ipynb')}\n{SPACE}(https://codespaces.new/{NEW.name})" in now["README.md"]
     pulled = [parse_qs(query) for query in re.findall(r"git-pull\?([^)>`]+)", now["notebooks/exercises/TEACHING.md"])]
     opened = ["lab/tree/a_tour.v2/notebooks/00_one.ipynb"]
     assert pulled == [{"repo": [NEW.address], "urlpath": opened, "branch": ["main"]}] * 3

@@ -1,6 +1,7 @@
 """The machine: what is chosen for a processor, and what is said of it."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from course_utils import machine
-from course_utils.machine import Machine, this_machine
+from course_utils.machine import Machine, this_machine, usable_cores
 
 ROOT = Path(__file__).parents[1]
 
@@ -189,3 +190,22 @@ print(faults[-1] - faults[14])
     usual, kept = (int(subprocess.check_output([sys.executable, "-c", script.replace("KEEP", call)]))
                    for call in ("", "assert keep()"))
     assert kept < usual / 10
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="a process can't be bound to cores here")
+def test_cores_that_a_process_is_kept_from_do_not_count():
+    one = min(os.sched_getaffinity(0))
+    bound = f"import os; os.sched_setaffinity(0, [{one}])\nfrom course_utils import machine"
+    script = [sys.executable, "-c", f"{bound}; print(machine.usable_cores())"]
+    assert subprocess.run(script, capture_output=True, text=True, check=True).stdout == "1\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "cores"), [("max 100000", 8), ("200000 100000", 2), ("250000 100000", 2), ("50000 100000", 1), ("", 8)]
+)
+def test_a_container_s_quota_leaves_fewer_cores(monkeypatch, tmp_path, content, cores):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(machine, "CONTROL_GROUP", tmp_path)
+    assert usable_cores() == 8
+    (tmp_path / "cpu.max").write_text(f"{content}\n")
+    assert usable_cores() == cores

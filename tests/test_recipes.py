@@ -34,13 +34,14 @@ named_recipes.RECIPES["tiny"] = named_recipes.Entry(Small, recipe)
 if "--kill" in sys.argv:
     sys.argv.remove("--kill")
     reproduce.report.write = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-reproduce.seconds_per_epoch = lambda entry: 12.0
+reproduce.seconds_per_epoch = lambda entry: SECONDS
 sys.exit(cli.main(sys.argv[1:]))
 """
 
 
-def reproduce(*arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", TINY, "reproduce", "tiny", "--dataset", "synthetic", *arguments]
+def reproduce(*arguments: str, seconds: int = 12) -> subprocess.CompletedProcess:
+    script = f"SECONDS = {seconds}\n{TINY}"
+    command = [sys.executable, "-c", script, "reproduce", "tiny", "--dataset", "synthetic", *arguments]
     return subprocess.run(command, capture_output=True, text=True)
 
 
@@ -76,6 +77,14 @@ def test_a_budget_becomes_epochs_and_a_run_cut_off_keeps_its_own(tmp_path):
     again = reproduce("--out", str(tmp_path / "cut"), "--budget", "60")
     assert again.returncode == 0 and (tmp_path / "cut" / "tiny-1-epochs-seed0.json").exists()
     assert reproducing.epochs_within(10**6, "vgg-short", tmp_path, 1) == 5  # never more than the recipe's
+
+
+@pytest.mark.parametrize(("seeds", "takes"), [(6, "12 s here, and there are 6 seeds"), (1, "37 min here")])
+def test_a_budget_in_which_not_one_epoch_fits_trains_nothing(tmp_path, seeds, takes):
+    out, seconds = tmp_path / "out", 12 if seeds > 1 else 2220
+    outcome = reproduce("--out", str(out), "--budget", "1", "--seeds", str(seeds), seconds=seconds)
+    assert (outcome.returncode, outcome.stdout) == (2, "")
+    assert outcome.stderr == f"course: not one epoch fits: one takes about {takes}\n" and not out.exists()
 
 
 @pytest.mark.parametrize(("arguments", "complaint"), [

@@ -224,6 +224,22 @@ def test_exercises_have_a_page_which_their_lesson_names(toy, tmp_path):
     assert binder in buttons and not any("colab" in button for button in buttons)
 
 
+def test_what_course_toml_does_not_list_stays_out_of_the_site(toy, tmp_path, capfd):
+    for place in ("Untitled.ipynb", "exercises/release/Untitled.ipynb", "exercises/release/00_toy/Untitled.ipynb"):
+        nbformat.write(new_notebook(cells=[new_markdown_cell("no title")]), toy / place)
+    (toy / "notes.md").write_text("mine")
+    assert main(["site", "--out", str(tmp_path / "out")]) == 0, capfd.readouterr().err
+    assert not [path for path in (tmp_path / "out").rglob("*.html") if path.stem in ("Untitled", "notes")]
+
+
+def test_without_the_lessons_it_says_so_and_writes_nothing(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(lessons, "NOTEBOOKS", tmp_path / "gone")
+    assert main(["site", "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr()
+    where = f"no course.toml in {tmp_path / 'gone'}: install from a clone of the course"
+    assert (said.out, said.err) == ("", f"course: {where}\n") and not (tmp_path / "out").exists()
+
+
 def test_a_warning_fails_the_build_and_the_site_of_before_stays(toy, tmp_path, capfd):
     out = tmp_path / "out"
     out.mkdir()

@@ -2,12 +2,14 @@
 `course site`, `course links`.
 
 Bad input is answered by one line on stderr and exit status 2, and nothing is written. Status 1 says that the
-work itself failed, 130 that it was interrupted. Each command imports what it needs: `--help` answers at once.
+work itself failed, 130 that it was interrupted, 143 that it was terminated. Each command imports what it needs:
+`--help` answers at once.
 """
 
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,6 +29,10 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"course: {message}\n")
 
 
+class Terminated(BaseException):
+    """The signal SIGTERM, which `timeout`, `docker stop` and batch systems send."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
     options = _parser().parse_args(arguments)
@@ -38,6 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\ncourse: interrupted", file=sys.stderr)
         return 130
+    except Terminated:
+        print("course: terminated", file=sys.stderr)
+        return 128 + signal.SIGTERM
+    except OSError as error:  # such as a full disk
+        place = f": {error.filename}" if error.filename else ""
+        print(f"course: {error.strerror or error}{place}", file=sys.stderr)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -96,12 +109,19 @@ def _run(options: argparse.Namespace) -> int:
     out = _output_folder(options.out)
     from course_utils.author import runner
 
+    signal.signal(signal.SIGTERM, _terminate)
     outcomes = runner.run(chosen, plans, preset, out, options.jobs)
-    print("\n" + _table([outcome.row for outcome in outcomes]) + f"\n\nOpen {out / 'index.html'}")
+    print("\n" + _table([outcome.row for outcome in outcomes]))
     failures = [outcome for outcome in outcomes if outcome.error]
     for outcome in failures:
-        print(f"course: {outcome.lesson.name} failed in {outcome.error}", file=sys.stderr)
+        print(f"course: {outcome.lesson.name} failed: {outcome.error}", file=sys.stderr)
+    runner.write_index(outcomes, preset, out)
+    print(f"\nOpen {out / 'index.html'}")
     return 1 if failures else 0
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise Terminated
 
 
 def _lab(options: argparse.Namespace) -> int:
@@ -148,13 +168,13 @@ def _reproduce(options: argparse.Namespace) -> int:
     if options.name not in named_recipes.RECIPES:
         asked = f"there is no recipe {options.name}" if options.name else "which recipe?"
         raise LessonError(f"{asked}: choose from {', '.join(named_recipes.RECIPES)}")
-    _check_folder(options.out.resolve())
     epochs = options.epochs
+    if options.budget:
+        epochs = reproduce.epochs_within(options.budget, options.name, options.out, options.seeds)
+        print(f"{epochs} epochs fit in {options.budget} minutes here")
+    _check_folder(options.out.resolve())
     try:
         dataset = load(options.dataset)
-        if options.budget:
-            epochs = reproduce.epochs_within(options.budget, options.name, options.out, options.seeds)
-            print(f"{epochs} epochs fit in {options.budget} minutes here")
         for seed in range(options.seed, options.seed + options.seeds):
             print(reproduce.reproduce(options.name, dataset, options.out, seed, epochs))
     except (DataError, CheckpointError, Diverged) as error:
@@ -183,6 +203,7 @@ def _list_recipes() -> int:
 def _site(options: argparse.Namespace) -> int:
     from course_utils.author import site
 
+    lessons.load(lessons.NOTEBOOKS)  # LessonError where the course was installed without its lessons
     site.check_tools()
     out = _output_folder(options.out)
     if not site.build(out):

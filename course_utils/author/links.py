@@ -21,7 +21,8 @@ GITHUB = "https://github.com/"
 TAG = "colab"  # of the cell that fetches the course
 COLAB = {"accelerator": "GPU", "colab": {"provenance": []}}  # what Colab reads in a notebook's metadata
 FETCH = """\
-#@title On Colab, fetch the course; anywhere else, do nothing
+#@title On Colab, fetch the course; anywhere else, make sure that it is there
+import importlib.util
 import os
 import subprocess
 import sys
@@ -35,7 +36,11 @@ if "google.colab" in sys.modules and not os.path.isdir("course_utils"):
             why = " ".join(fetched.stderr.split())
             raise SystemExit(f"{{source}} was not fetched ({{why}}): look whether it opens, then run this cell again")
     os.chdir("{folder}")
-    sys.path.insert(0, os.getcwd())"""
+    sys.path.insert(0, os.getcwd())
+elif importlib.util.find_spec("course_utils") is None:
+    raise SystemExit("course_utils is missing in this kernel: run `pip install -e .` for it in a clone of the course, "
+                     "or here `!git clone --depth=1 --branch={ref} {address}`, "
+                     "then `%cd {folder}`")"""
 
 
 @dataclass(frozen=True)
@@ -62,16 +67,18 @@ class Repository:
 
     @property
     def fetch(self) -> str:
-        """The source of the cell that brings the course to a machine of Colab."""
+        """The source of the cell that brings the course to a machine of Colab, and says how where it is missing."""
         return FETCH.format(address=self.address, ref=self.ref, folder=self.folder)
 
     def badges(self, path: str) -> str:
-        """Two pictures, in Markdown, that open a notebook in Colab and on Binder, by its path in the repository."""
+        """Pictures, in Markdown, that open a notebook, by its path in the repository, in Colab, Binder and Kaggle."""
         colab = f"https://colab.research.google.com/github/{self.name}/blob/{self.ref}/{path}"
         binder = f"https://mybinder.org/v2/gh/{self.name}/{self.ref}?urlpath=lab/tree/{path}"
+        kaggle = f"https://kaggle.com/kernels/welcome?src={self.address}/blob/{self.ref}/{path}"
         return (
             f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({colab})\n"
-            f"[![Open on Binder](https://mybinder.org/badge_logo.svg)]({binder})"
+            f"[![Open on Binder](https://mybinder.org/badge_logo.svg)]({binder})\n"
+            f"[![Open on Kaggle](https://kaggle.com/static/images/open-in-kaggle.svg)]({kaggle})"
         )
 
 
@@ -139,7 +146,7 @@ def link_lesson(nb: Any, name: str, repository: Repository) -> Any:
 
 
 def link_text(text: str, repository: Repository) -> str:
-    """A text with its links that open a notebook of the course: those of Colab, of Binder and of nbgitpuller.
+    """A text with its links that open the course: those of Colab, Binder, Kaggle, Codespaces and nbgitpuller.
 
     The last keep their branch: nbgitpuller takes a tag for one, then fails on a reader's second click.
     """
@@ -155,6 +162,9 @@ def link_text(text: str, repository: Repository) -> str:
                   f"{name}/blob/{ref}", text)
     text = re.sub(r"(?<=mybinder\.org/v2/gh/)[^/\s]+/[^/\s]+/[^/?\s]+(?=\?urlpath=lab/tree/notebooks/)",
                   f"{name}/{ref}", text)
+    text = re.sub(r"(?<=kaggle\.com/kernels/welcome\?src=https://github\.com/)[^/\s]+/[^/\s]+/blob/[^/\s]+(?=/notebooks/)",
+                  f"{name}/blob/{ref}", text)
+    text = re.sub(r"(?<=/codespaces/badge\.svg\)\]\(https://codespaces\.new/)[^/\s]+/[^/\s)]+", name, text)
     return re.sub(r"(?<=/git-pull\?)[\w%.~+=&:/-]*[\w/]", pull, text)
 
 
@@ -166,7 +176,7 @@ def id_of(source: str) -> str:
 def _link_title(text: str, path: str, repository: Repository) -> str:
     """A text in Markdown, which begins with its title, with the badges of a notebook under that."""
     title, _, rest = text.partition("\n")
-    rest = re.sub(r"\A(\s*\[!\[Open (in Colab|on Binder)\]\(.*\))+\s*", "", rest).strip("\n")
+    rest = re.sub(r"\A(\s*\[!\[Open (in Colab|on Binder|on Kaggle)\]\(.*\))+\s*", "", rest).strip("\n")
     return f"{title}\n\n{repository.badges(path)}\n\n{rest}".rstrip("\n")
 
 

@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from course_utils import data
+from course_utils.author.lessons import LessonError
+from course_utils.author.runner import about
 from course_utils.batches import SIDE, Batches
 from course_utils.machine import keep_freed_memory, this_machine
 from course_utils.named_recipes import RECIPES, Entry
@@ -94,10 +96,17 @@ def estimates() -> Iterator[tuple[str, Entry, float]]:
 
 
 def epochs_within(minutes: float, name: str, out: Path, seeds: int) -> int:
-    """How many epochs fit, for each of so many seeds; as many as those of a run in `out` that was cut off, if any."""
+    """How many epochs fit, for each of so many seeds; as many as those of a run in `out` that was cut off, if any.
+
+    Raises LessonError where not one fits.
+    """
     entry = RECIPES[name]
     for folder in sorted(out.glob(f"{name}-*-epochs-seed*")):
         begun = re.fullmatch(rf"{re.escape(name)}-(\d+)-epochs-seed\d+", folder.name)
         if begun and folder.is_dir() and not folder.with_suffix(".json").exists():
             return int(begun[1])
-    return min(max(int(60 * minutes / seeds / seconds_per_epoch(entry)), 1), entry.recipe.epochs)
+    seconds = seconds_per_epoch(entry)
+    if 60 * minutes < seconds * seeds:
+        each = f", and there are {seeds} seeds" if seeds > 1 else ""
+        raise LessonError(f"not one epoch fits: one takes {about(seconds)} here{each}")
+    return min(int(60 * minutes / seeds / seconds), entry.recipe.epochs)

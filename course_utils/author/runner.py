@@ -1,9 +1,10 @@
 """Lessons executed by papermill, one after another or several at once, and a page that links the copies.
 
-A lesson runs with the output folder as its working directory: what it writes lies beside its executed copy.
+A lesson runs with the output folder as its working directory: what it writes lies beside its executed copy. Each has
+a process of its own, so that whatever befalls one, a full disk or a kill, is its outcome and the next goes on.
 """
 
-import html
+import contextlib
 import json
 import logging
 import multiprocessing
@@ -11,24 +12,29 @@ import os
 import signal
 import time
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
 from course_utils.author.lessons import Lesson, LessonError, literal
 from course_utils.plumbing.files import write_atomically
+from course_utils.show.page import render
 from course_utils.show.progress import RESULT, accuracy_text
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the execution of a lesson ended: the result that it reported, or the cell that failed and why."""
+    """How the execution of a lesson ended: the result that it reported, or why it failed and, if known, in which cell.
+
+    `page_error` says why an executed copy has no HTML page.
+    """
 
     lesson: Lesson
     seconds: float
     reached: dict[str, Any] | None = None
     error: str | None = None
+    page_error: str | None = None
 
     @property
     def row(self) -> dict[str, str]:
@@ -43,53 +49,102 @@ class Outcome:
 def run(lessons: Sequence[Lesson], plans: Sequence[dict], preset: str, out: Path, jobs: int = 1) -> list[Outcome]:
     """Execute lessons, each with the parameters planned for it, into `out`, `jobs` at a time.
 
-    Prints a line as a lesson starts and another as it ends, and keeps `out/index.html` up to date.
+    Prints a line as a lesson starts and another as it ends, and keeps `out/index.html` up to date. An exception that
+    arrives meanwhile, such as KeyboardInterrupt, ends what is running; what was executed so far stays in `out`.
     """
-    waiting, running, outcomes = list(zip(lessons, plans, strict=True)), set(), []
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start_worker, (jobs,)) as pool:
-        try:
-            while waiting or running:
-                while waiting and len(running) < jobs:
-                    lesson, parameters = waiting.pop(0)
-                    count = f"[{len(lessons) - len(waiting)}/{len(lessons)}]"
-                    print(f"{count} {lesson.name}: {preset}, {expected_time(lesson, preset)}", flush=True)
-                    running.add(pool.submit(execute, lesson, parameters, out))
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for row in (future.result().row for future in done):
-                    print("      {lesson}: {status}, {accuracy}, {seconds} s".format(**row), flush=True)
-                outcomes += [future.result() for future in done]
-                outcomes.sort(key=lambda outcome: lessons.index(outcome.lesson))
+    from course_utils.machine import usable_cores
+
+    threads = max(1, usable_cores() // jobs)  # lessons at work at once share the cores
+    waiting, running, outcomes = list(zip(lessons, plans, strict=True)), {}, []
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                lesson, parameters = waiting.pop(0)
+                count = f"[{len(lessons) - len(waiting)}/{len(lessons)}]"
+                print(f"{count} {lesson.name}: {preset}, {expected_time(lesson, preset)}", flush=True)
+                worker = Worker(lesson, parameters, out, threads)
+                running[worker.answer] = worker
+            for answer in connection.wait(list(running)):
+                outcome = running.pop(answer).outcome()
+                print("      {lesson}: {status}, {accuracy}, {seconds} s".format(**outcome.row), flush=True)
+                if outcome.page_error:
+                    print(f"      {outcome.lesson.name}: no page, {outcome.page_error}", flush=True)
+                outcomes.append(outcome)
+            outcomes.sort(key=lambda outcome: lessons.index(outcome.lesson))
+            with contextlib.suppress(OSError):  # the disk is full, as the lessons say that wanted to write
                 write_index(outcomes, preset, out)
-        except KeyboardInterrupt:
-            for worker in multiprocessing.active_children():
-                worker.terminate()  # papermill then stops its kernel; what was executed so far stays in `out`
-            raise
+    finally:
+        for worker in running.values():
+            worker.end()
     return outcomes
+
+
+class Worker:
+    """A process that executes one lesson and sends its outcome through the pipe `answer`."""
+
+    def __init__(self, lesson: Lesson, parameters: dict[str, Any], out: Path, threads: int) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self.lesson, self.target, self.start = lesson, out / f"{lesson.name}.ipynb", time.perf_counter()
+        self.answer, sender = spawn.Pipe(duplex=False)
+        self.process = spawn.Process(target=_work, args=(sender, lesson, parameters, out, threads), daemon=True)
+        self.process.start()
+        sender.close()  # the process has its own: once that is gone, `answer` is at its end
+
+    def outcome(self) -> Outcome:
+        """What the process sent; a failure where it was ended before it could."""
+        try:
+            return self.answer.recv()
+        except EOFError:
+            self.process.join()
+            status = self.process.exitcode
+            how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+            error = f"{_last_started(self.target)}: the process that executes it {how}"
+            return Outcome(self.lesson, time.perf_counter() - self.start, error=error)
+
+    def end(self) -> None:
+        """Stop the process, which stops its kernel."""
+        self.process.terminate()
+        self.process.join(60)
+        self.process.kill()  # if it is still there
 
 
 def expected_time(lesson: Lesson, preset: str) -> str:
     """In words, from the time measured on the reference CPU."""
     seconds = lesson.seconds.get(preset)
-    if seconds is None:
-        return "time not measured"
+    return "time not measured" if seconds is None else about(seconds)
+
+
+def about(seconds: float) -> str:
+    """A time in words: seconds, or minutes from 90 seconds on."""
     return f"about {seconds:.0f} s" if seconds < 90 else f"about {seconds / 60:.0f} min"
 
 
 def execute(lesson: Lesson, parameters: dict[str, Any], out: Path) -> Outcome:
     """Execute one lesson into `out/NAME.ipynb`, and export that to `out/NAME.html`."""
+    target, start = out / f"{lesson.name}.ipynb", time.perf_counter()
+    reached = error = page_error = None
+    try:
+        for old in (target, target.with_suffix(".html")):
+            old.unlink(missing_ok=True)  # what lies there afterwards is from this run
+        execute_notebook(lesson.path, target, parameters, out)
+        reached = _reached(target)
+    except Exception as failure:
+        error = _one_line(failure)
+    seconds = time.perf_counter() - start
+    try:
+        if target.exists():
+            export(target)
+    except Exception as failure:
+        page_error = _one_line(failure)
+    return Outcome(lesson, seconds, reached, error, page_error)
+
+
+def export(notebook: Path) -> None:
+    """Write a notebook as a page, `NAME.html` beside it."""
     from nbconvert import HTMLExporter
 
-    target, start, error = out / f"{lesson.name}.ipynb", time.perf_counter(), None
-    target.unlink(missing_ok=True)  # what lies there afterwards is from this run
-    try:
-        execute_notebook(lesson.path, target, parameters, out)
-    except LessonError as failure:
-        error = str(failure)
-    seconds = time.perf_counter() - start
-    if target.exists():
-        page, _ = HTMLExporter(embed_images=True).from_filename(str(target))
-        write_atomically(target.with_suffix(".html"), page.encode())
-    return Outcome(lesson, seconds, None if error else _reached(target), error)
+    page, _ = HTMLExporter(embed_images=True).from_filename(str(notebook))
+    write_atomically(notebook.with_suffix(".html"), page.encode())
 
 
 def execute_notebook(source: Path, target: Path, parameters: dict[str, Any], folder: Path) -> None:
@@ -106,56 +161,37 @@ def execute_notebook(source: Path, target: Path, parameters: dict[str, Any], fol
     except papermill.PapermillExecutionError as error:
         what = f"{error.ename}: {error.evalue}".strip().splitlines()[0]
         raise LessonError(f"{_cell(error.exec_count, error.source)}: {what}") from error
+    except OSError as error:  # the copy couldn't be written
+        target.unlink(missing_ok=True)  # cut off, so unreadable
+        raise LessonError(_one_line(error)) from error
     except Exception as error:  # the kernel died or never started: no cell has the error
-        what = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
+        what = str(error).strip().partition("\n")[0] or type(error).__name__
         raise LessonError(f"{_last_started(target)}: {what}") from error
 
 
 def write_index(outcomes: Sequence[Outcome], preset: str, out: Path) -> None:
     """The page `out/index.html`: a row for each lesson, linked with its executed copies; needs no network."""
-    rows = []
-    for outcome in outcomes:
-        lesson, row = outcome.lesson, outcome.row
-        links = f'<a href="{lesson.name}.html">read</a> <a href="{lesson.name}.ipynb">notebook</a>'
-        note = f'<p class="failed">{html.escape(outcome.error)}</p>' if outcome.error else ""
-        title = html.escape(f"{lesson.number}. {lesson.title}")
-        cells = [
-            f"<b>{title}</b><p>{html.escape(lesson.learn)}</p>{note}",
-            f'<span class="{row["status"]}">{row["status"]}</span>',
-            html.escape(row["accuracy"]),
-            row["seconds"],
-            links,
-        ]
-        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    page = PAGE.format(preset=html.escape(preset), rows="\n".join(rows))
+    copies = {}
+    for name in (outcome.lesson.name for outcome in outcomes):
+        files = (("read", f"{name}.html"), ("notebook", f"{name}.ipynb"))
+        copies[name] = [(what, file) for what, file in files if (out / file).exists()]
+    page = render(Path(__file__).with_name("index.html.j2"), outcomes=outcomes, preset=preset, copies=copies)
     write_atomically(out / "index.html", page.encode())
 
 
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>The lessons, executed</title>
-<style>
-body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }}
-table {{ border-collapse: collapse; width: 100% }}
-th, td {{ text-align: left; vertical-align: top; padding: .5rem; border-bottom: 1px solid #ccc }}
-p {{ margin: .2rem 0 }}
-.failed {{ color: #b00020 }}
-</style>
-<h1>The lessons, executed</h1>
-<p>Preset: {preset}</p>
-<table>
-<tr><th>lesson</th><th>status</th><th>accuracy</th><th>seconds</th><th>executed copy</th></tr>
-{rows}
-</table>
-</html>
-"""
-
-
-def _start_worker(jobs: int) -> None:
+def _work(sender: connection.Connection, lesson: Lesson, parameters: dict[str, Any], out: Path, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which then ends its workers
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # the outcome says what papermill would log
-    if jobs > 1:  # lessons at work at once share the cores
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
+    if threads < (os.cpu_count() or 1):  # else PyTorch's default, which may be one thread for each physical core
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    sender.send(execute(lesson, parameters, out))
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    said = str(error).strip().partition("\n")[0]
+    return said if isinstance(error, LessonError) else f"{type(error).__name__}: {said}".removesuffix(": ")
 
 
 def _this_python() -> type:
@@ -176,9 +212,10 @@ def _cell(count: int | None, source: str) -> str:
 
 
 def _cells(notebook: Path) -> list[dict]:
-    if not notebook.exists():
+    try:
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    except (FileNotFoundError, json.JSONDecodeError):  # not begun, or killed in the middle of writing it
         return []
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     return [cell for cell in cells if cell["cell_type"] == "code"]
 
 

@@ -7,3 +7,4 @@ c.ClearSolutions.code_stub = {"python": 'raise NotImplementedError("your answer 
 c.ClearSolutions.text_stub = "*Your answer goes here.*"
 c.Execute.timeout = 120  # seconds a cell may take on a busy server
 c.Exchange.path_includes_course = True
+c.OverwriteCells.add_missing_cells = True  # tests that a student deleted come back

@@ -2,11 +2,13 @@
 
 import shutil
 
-import exercises
 import pytest
+from in_process import InProcess
 from nbgrader.api import Gradebook
 from nbgrader.converters import Autograde
 from nbgrader.preprocessors import Execute
+
+from course_utils.author import exercises
 
 NAMES = exercises.names()
 WITH_KERNEL = NAMES[:1]  # the others run in this process, which spares two starts of a kernel a lesson
@@ -23,7 +25,7 @@ def test_blank_gets_nothing_and_the_solution_everything(course, name):
     folder, api = course
     steps = Autograde.autograde_preprocessors.default_args[0]
     if name not in WITH_KERNEL:
-        steps = [exercises.InProcess if step is Execute else step for step in steps]
+        steps = [InProcess if step is Execute else step for step in steps]
     api.config.Autograde.autograde_preprocessors = steps
     for student, stage in (("blank", "release"), ("solved", "source")):
         shutil.copytree(folder / stage / name, folder / "submitted" / student / name)

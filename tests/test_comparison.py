@@ -64,9 +64,8 @@ def test_networks_that_err_independently_are_told_from_those_that_err_alike():
     assert times_chance(easy[0], easy[0]) == pytest.approx(1 / 0.2, rel=0.05)
 
 
-def test_the_committed_table_is_the_ledger_s():
-    """A run recorded since then must be seen: `python tests/gate.py execute notebooks/10_comparison.ipynb`."""
+def test_the_committed_table_shows_every_recorded_run():
     tables = [output.data["text/markdown"] for cell in NOTEBOOK.cells if cell.cell_type == "code"
               for output in cell.outputs if "text/markdown" in output.get("data", {})]
     expected = records.results_table(records.load_results(lessons.NOTEBOOKS / "results").values())
-    assert expected in tables
+    assert expected in tables, "run `python -m course_utils.author.gate execute notebooks/10_comparison.ipynb`"

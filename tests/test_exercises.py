@@ -3,12 +3,15 @@
 import copy
 import re
 
-import exercises
 import jupytext
 import pytest
-from exercises import REGION, role_of
+from in_process import run
+
+from course_utils.author import exercises
+from course_utils.author.exercises import REGION, role_of
 
 NAMES = exercises.names()
+WRONG = exercises.EXERCISES.parents[1] / "tests" / "wrong_answers"
 STUB = "your answer is missing here"
 PAIRS = {name: zip(*(exercises.split(exercises.read(name, stage)) for stage in ("source", "release")), strict=True)
          for name in NAMES}
@@ -26,7 +29,7 @@ def regenerated(tmp_path_factory):
 
 def wrong_answers(name):
     """The cells of a lesson's file of wrong answers: metadata `answer`, and `hint` or `gamed`."""
-    path = exercises.WRONG / f"{name}.py"
+    path = WRONG / f"{name}.py"
     return [cell for cell in jupytext.read(path, fmt="py:percent").cells if cell.cell_type == "code"]
 
 
@@ -43,7 +46,7 @@ def with_answers(release, source, wrong=None):
 
 
 def errors(cells):
-    return ((role_of(cell), error) for cell, error, _ in exercises.run(cells) if error)
+    return ((role_of(cell), error) for cell, error, _ in run(cells) if error)
 
 
 def first_error(cells):
@@ -54,13 +57,14 @@ def first_error(cells):
 @pytest.mark.parametrize("name", NAMES)
 def test_regenerating_gives_no_difference(regenerated, name):
     committed, fresh = (exercises.path_of(name, "release", root) for root in (exercises.EXERCISES, regenerated))
-    assert committed.read_text() == fresh.read_text(), "run `python tests/exercises.py release`"
+    assert committed.read_text() == fresh.read_text(), "run `python -m course_utils.author.exercises release`"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_source_is_in_its_normal_form(name):
     nb = exercises.read(name, "source")
-    assert exercises.from_text(exercises.to_text(nb)) == nb, "write it with `python tests/exercises.py build`"
+    written = exercises.from_text(exercises.to_text(nb))
+    assert written == nb, "write it with `python -m course_utils.author.exercises build`"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -91,7 +95,7 @@ def test_a_release_tells_nothing_of_the_solution(name):
 
 @pytest.mark.parametrize(("name", "source", "release"), EACH)
 def test_the_solution_passes_and_is_silent_on_stderr(name, source, release):
-    for cell, error, stderr in exercises.run(source.setup + source.cells):
+    for cell, error, stderr in run(source.setup + source.cells):
         assert error is None, f"{cell.source}\n{error!r}"
         assert not stderr  # to nbgrader a warning in a test cell is a failure
 

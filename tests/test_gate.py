@@ -1,14 +1,13 @@
 import json
 
-import gate
 import nbformat
 import pytest
 import toys
-from gate_book import normalise, stamp_of
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 from course_utils import records
-from course_utils.author import lessons, links
+from course_utils.author import gate, lessons, links
+from course_utils.author.gate_book import normalise, stamp_of
 from course_utils.show import progress
 
 REPOSITORY = links.Repository("ada/course", "v1")
@@ -35,7 +34,7 @@ in 10 minutes<!--ledger: vgg:seconds.training / 60-->, with a last loss of 0.50<
 def folder(tmp_path):
     """A course with one lesson, `00_toy.ipynb`, that keeps every rule, and two recorded runs."""
     text = new_output("stream", text="14,990,922 parameters\n")
-    nb = toys.notebook("import numpy\nfrom course_utils.author import lessons", "print(1)")
+    nb = toys.notebook("import numpy\nfrom course_utils import data", "print(1)")
     nb.cells.insert(4, new_markdown_cell(PROSE + "\n\n![A ladder](ladder.png)"))
     for count, cell in enumerate((cell for cell in nb.cells if cell.cell_type == "code"), 1):
         cell.execution_count = count
@@ -150,8 +149,8 @@ LONG = "\n".join(f"x{i} = {i}" for i in range(26))
         (append(new_code_cell(LONG)), "cell 10: 26 lines of code, more than 25"),
         (edit(4, "import numpy", "import pandas"), "cell 4: imports pandas, which readers may not have"),
         (edit(4, "import numpy", "import numpy.nowhere"), "cell 4: imports numpy.nowhere, which does not exist"),
-        (edit(4, "import lessons", "import nothing"), "cell 4: course_utils has no nothing"),
-        (edit(4, "import lessons", "import *"), "cell 4: course_utils has no *"),
+        (edit(4, "import data", "import nothing"), "cell 4: course_utils has no nothing"),
+        (edit(4, "import data", "import *"), "cell 4: course_utils has no *"),
         (edit(1, "ada/course/v1", "ada/course/v2"), "not those of course.toml: run `course links`"),
         (edit(2, "ada/course", "bob/course"), "not those of course.toml"),
         (tag(2), "not those of course.toml"),
@@ -203,7 +202,7 @@ def test_comments_and_layout_leave_the_stamp_fresh(folder):
     before = stamp_of(nb)
     edit(4, "import numpy\n", "import   numpy  # a comment\n\n")(nb)
     assert stamp_of(nb) == before
-    edit(4, "lessons", "data")(nb)
+    edit(4, "import data", "import records")(nb)
     assert stamp_of(nb) != before
 
 

@@ -9,9 +9,9 @@ from course_utils.author import lessons, runner
 
 FINE = "import sys, pathlib\npathlib.Path('made.txt').touch()\nprint(sys.executable, DATASET, EPOCHS)"
 REACHED = """\
-from course_utils.author.lessons import result
-result(0.5, on="test", data="SYNTHETIC")
-result(0.75, on="test", data="SYNTHETIC")"""
+from course_utils.show.progress import reached
+reached(0.5, on="test", data="SYNTHETIC")
+reached(0.75, on="test", data="SYNTHETIC")"""
 FAILING = "\nbad = good + 1\nraise ValueError('too <bad>\\nto go on')"
 
 

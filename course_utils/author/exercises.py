@@ -1,35 +1,30 @@
 """The exercises: from an author's text to nbgrader's source notebook, and from there to the student's release.
 
-    python tests/exercises.py text 01_dataset /tmp/01.py     source notebook -> py:percent text
-    python tests/exercises.py build /tmp/01.py 01_dataset    py:percent text -> source notebook
-    python tests/exercises.py release [LESSON...]            source -> release, by nbgrader
+    python -m course_utils.author.exercises text 01_dataset /tmp/01.py     source notebook -> py:percent text
+    python -m course_utils.author.exercises build /tmp/01.py 01_dataset    py:percent text -> source notebook
+    python -m course_utils.author.exercises release [LESSON...]            source -> release, by nbgrader
 
 In the text a cell says what it is in its first line, `# %% answer="ID"`, `# %% tests="ID" points=2` or
 `# %% [markdown] written="ID" points=3`; this module turns that into nbgrader's metadata and back.
 """
 
 import argparse
-import contextlib
 import copy
-import io
 import os
 import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import jupytext
 import nbformat
-from nbconvert.preprocessors import Preprocessor
 from nbformat import NotebookNode
 
 from course_utils.author import lessons
 
 EXERCISES = lessons.NOTEBOOKS / "exercises"
-WRONG = Path(__file__).parent / "wrong_answers"
 KINDS = ("Fill in", "Predict, then measure", "Debug", "Open")
 HEADING = re.compile(r"## Exercise (?P<number>\d+): (?P<title>.+)\n\n"
                      rf"\*(?P<kind>{'|'.join(KINDS)})\. (?P<minutes>\d+) minutes, (?P<points>\d+) points\.\*")
@@ -95,6 +90,8 @@ def split(nb: NotebookNode) -> list[Exercise]:
 
 def from_text(text: str) -> NotebookNode:
     """The source notebook that an author's text means, in its normal form: no outputs, ids that stay the same."""
+    import jupytext
+
     nb = jupytext.reads(text, "py:percent")
     nb.cells = [cell for cell in nb.cells if cell.source]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -121,6 +118,8 @@ def from_text(text: str) -> NotebookNode:
 
 def to_text(nb: NotebookNode) -> str:
     """The author's text of a source notebook: the inverse of `from_text`."""
+    import jupytext
+
     nb = copy.deepcopy(nb)
     nb.metadata = NotebookNode(jupytext={"notebook_metadata_filter": "-all"})
     for cell in nb.cells:
@@ -157,40 +156,6 @@ def release(chosen: Iterable[str], folder: Path):
         if not outcome["success"]:
             raise ValueError(f"nbgrader refuses {name}: {outcome.get('error', '')}\n{outcome['log']}")
     return api
-
-
-def run(cells: Iterable[NotebookNode]) -> Iterator[tuple[NotebookNode, BaseException | None, str]]:
-    """Run code cells in one fresh namespace in this process: (cell, what it raised, what it wrote to stderr).
-
-    A cell is run when it is asked for: whoever has seen enough spares the time of the rest.
-    """
-    namespace = {"__name__": "__main__"}
-    for cell in cells:
-        if cell.cell_type != "code":
-            continue
-        error, stderr = None, io.StringIO()
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(stderr):
-            try:
-                exec(compile(cell.source, f"<{cell.id}>", "exec"), namespace)
-            except Exception as raised:
-                error = raised
-        yield cell, error, stderr.getvalue()
-
-
-class InProcess(Preprocessor):
-    """Stands in for nbgrader's `Execute`: the same outputs of errors, without a kernel's start."""
-
-    enabled = True  # nbconvert's preprocessors are off unless told otherwise
-
-    def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
-        for cell, error, stderr in run(nb.cells):
-            cell.outputs, cell.execution_count = [], None
-            if stderr:
-                cell.outputs.append(nbformat.v4.new_output("stream", name="stderr", text=stderr))
-            if error:
-                cell.outputs.append(nbformat.v4.new_output(
-                    "error", ename=type(error).__name__, evalue=str(error), traceback=[str(error)]))
-        return nb, resources
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from course_utils.author import exercises
 from course_utils.author.exercises import REGION, role_of
 
 NAMES = exercises.names()
-WRONG = exercises.EXERCISES.parents[1] / "tests" / "wrong_answers"
+WRONG = exercises.EXERCISES / "wrong"
 STUB = "your answer is missing here"
 PAIRS = {name: zip(*(exercises.split(exercises.read(name, stage)) for stage in ("source", "release")), strict=True)
          for name in NAMES}

@@ -60,6 +60,12 @@ def test_regenerating_gives_no_difference(regenerated, name):
     assert committed.read_text() == fresh.read_text(), "run `python -m course_utils.author.exercises release`"
 
 
+def test_a_release_is_the_lesson_s_notebook_and_nothing_else(regenerated):
+    for folder in (exercises.EXERCISES / "release", regenerated / "release"):
+        found = {path.relative_to(folder).as_posix() for path in folder.rglob("*.*")}
+        assert found == {f"{name}/{name}.ipynb" for name in NAMES}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_source_is_in_its_normal_form(name):
     nb = exercises.read(name, "source")

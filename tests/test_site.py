@@ -83,6 +83,11 @@ def test_the_ladder_is_on_the_front_page(pages):
     assert ladder["src"] == "_images/ladder.png" and "two seconds" in ladder["alt"]
 
 
+def test_of_the_exercises_it_shows_the_releases_and_the_notes_for_teachers_alone(built):
+    shown = {path.parts[path.parts.index("exercises") + 1] for path in built.rglob("exercises/*")}
+    assert {name.partition(".")[0] for name in shown} == {"release", "TEACHING"}
+
+
 def opens(lesson):
     """The addresses at which Colab and Binder open a lesson."""
     name, ref = links.load(lessons.NOTEBOOKS).name, links.load(lessons.NOTEBOOKS).ref

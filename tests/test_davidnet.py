@@ -287,7 +287,7 @@ def test_training_is_pages_step_on_the_summed_loss():
 
 def test_the_rate_at_published_steps():
     recipe = RECIPES["davidnet"].recipe
-    assert 50_000 // recipe.batch_size == 97
+    assert recipe.batch_size == 512 and 50_000 // recipe.batch_size == 97
     for step in range(0, 24 * 97 + 1, 31):
         assert rate_at(recipe.schedule, step / 97) == pytest.approx(np.interp(step / 97, [0, 5, 24], [0, 0.4, 0]))
     for epoch, rate in ((0, 0), (1, 0.08), (5, 0.4), (14.5, 0.2), (24, 0)):

@@ -12,8 +12,7 @@ from torch import nn
 
 from course_utils.data import Split
 from course_utils.lr_finder import EXPLODED, range_test
-from course_utils.named_recipes import RECIPES
-from course_utils.schedules import check, constant, one_cycle, rate_at, stretched
+from course_utils.schedules import constant, one_cycle, rate_at
 from course_utils.training import Recipe, fit
 
 SPLIT = random_split(80)
@@ -143,32 +142,6 @@ def test_bad_input_is_one_clear_line(arguments, message):
     with pytest.raises(ValueError, match=message) as caught:
         range_test(**{"model": tiny_net(), "recipe": RECIPE, "split": SPLIT} | arguments)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(("epoch", "rate"), [
-    (0, 0.008), (10, 0.064), (20, 0.12), (30, 0.064), (40, 0.008), (45, 0.0044), (50, 0.0008), (60, 0.0008)])
-def test_the_one_cycle_of_the_source(epoch, rate):
-    assert rate_at(SOURCE, epoch) == pytest.approx(rate, rel=1e-12)
-
-
-def test_the_one_cycle_is_linear_between_its_knots():
-    rates = [rate_at(SOURCE, epoch) for epoch in range(51)]
-    slopes = np.diff(rates)
-    assert slopes == pytest.approx([0.0056] * 20 + [-0.0056] * 20 + [-0.00072] * 10, rel=1e-9)
-
-
-@pytest.mark.parametrize("name", ["onecycle-vgg", "onecycle-resnet", "onecycle-inception"])
-def test_the_recipes_named_after_it_have_it(name):
-    recipe = RECIPES[name].recipe
-    assert (recipe.schedule, recipe.epochs) == (SOURCE, 50)
-
-
-@pytest.mark.parametrize("epochs", [3, 5, 100])
-def test_stretched_keeps_the_shape(epochs):
-    short = stretched(SOURCE, epochs / 50)
-    check(short)
-    for share in np.linspace(0, 1, 41):
-        assert rate_at(short, share * epochs) == pytest.approx(rate_at(SOURCE, share * 50), rel=1e-9)
 
 
 def test_momentum_knots_reach_the_optimizer_at_every_step(monkeypatch):

@@ -10,7 +10,7 @@ from torch import nn
 
 from course_utils.author import reproduce as reproducing
 from course_utils.named_recipes import LADDER, RECIPES
-from course_utils.schedules import rate_at
+from course_utils.schedules import one_cycle, rate_at
 
 COURSE = [sys.executable, "-m", "course_utils", "reproduce"]
 
@@ -131,19 +131,10 @@ def test_every_recipe_names_a_network_that_can_be_built(name):
     assert entry.recipe.stretched(3).epochs == 3
 
 
-def test_the_recipe_of_davidnet():
-    recipe = RECIPES["davidnet"].recipe
-    assert (recipe.batch_size, recipe.momentum, recipe.nesterov, recipe.weight_decay) == (512, 0.9, True, 5e-4)
-    assert (recipe.crop, recipe.flip, recipe.cutout, recipe.held_out) == (4, "random", 8, 0)
-    assert [rate_at(recipe.schedule, epoch) for epoch in (0, 5, 14.5, 24)] == pytest.approx([0, 0.4, 0.2, 0])
-    assert RECIPES["davidnet-light-decay"].recipe.weight_decay == 1.25e-4
-
-
-def test_the_one_cycle_of_the_source():
-    recipe = RECIPES["onecycle-resnet"].recipe
-    rates = [rate_at(recipe.schedule, epoch) for epoch in (0, 10, 20, 30, 40, 45, 50)]
-    assert rates == pytest.approx([0.008, 0.064, 0.12, 0.064, 0.008, 0.0044, 0.0008])
-    assert recipe.epochs == 50
+@pytest.mark.parametrize("name", ["onecycle-vgg", "onecycle-resnet", "onecycle-inception"])
+def test_the_one_cycle_recipes_have_the_published_cycle_with_cool_down(name):
+    recipe = RECIPES[name].recipe
+    assert (recipe.schedule, recipe.epochs) == (one_cycle(0.008, 0.12, 40, 10, 0.0008), 50)
 
 
 def test_the_ladder_adds_one_rung_at_a_time():

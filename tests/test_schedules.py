@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from course_utils.schedules import check, constant, rate_at, step_drops, triangle
+from course_utils.schedules import check, constant, one_cycle, rate_at, step_drops, stretched, triangle
+
+CYCLE = one_cycle(0.008, 0.12, 40, 10, 0.0008)
 
 
 @pytest.mark.parametrize(("epoch", "rate"), [(0, 1), (24.9, 1), (25, 0.5), (49.99, 0.5), (50, 0.25), (299, 0.5**11)])
@@ -16,10 +18,23 @@ def test_davidnets_slanted_triangle(epoch, rate):
     assert rate_at(triangle(0.4, 5, 24), epoch) == pytest.approx(rate)
 
 
-def test_one_cycle_with_cool_down():
-    knots = ((0, 0.008), (20, 0.12), (40, 0.008), (50, 0.0008))
-    for epoch, rate in ((0, 0.008), (10, 0.064), (20, 0.12), (30, 0.064), (45, 0.0044), (50, 0.0008)):
-        assert rate_at(knots, epoch) == pytest.approx(rate)
+@pytest.mark.parametrize(("epoch", "rate"), [
+    (0, 0.008), (10, 0.064), (20, 0.12), (30, 0.064), (40, 0.008), (45, 0.0044), (50, 0.0008), (60, 0.0008)])
+def test_one_cycle_with_cool_down(epoch, rate):
+    assert rate_at(CYCLE, epoch) == pytest.approx(rate, rel=1e-12)
+
+
+def test_one_cycle_is_linear_between_its_knots():
+    slopes = np.diff([rate_at(CYCLE, epoch) for epoch in range(51)])
+    assert slopes == pytest.approx([0.0056] * 20 + [-0.0056] * 20 + [-0.00072] * 10, rel=1e-9)
+
+
+@pytest.mark.parametrize("epochs", [3, 5, 100])
+def test_stretched_keeps_the_shape(epochs):
+    short = stretched(CYCLE, epochs / 50)
+    check(short)
+    for share in np.linspace(0, 1, 41):
+        assert rate_at(short, share * epochs) == pytest.approx(rate_at(CYCLE, share * 50), rel=1e-9)
 
 
 def test_between_knots_it_is_numpys_interpolation():

@@ -1,1 +1,1 @@
-"""What who keeps the course needs and its reader never opens: the command line and what is behind it."""
+"""What maintainers need and students never open: the command line and the tools behind it."""

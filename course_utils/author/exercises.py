@@ -29,7 +29,7 @@ KINDS = ("Fill in", "Predict, then measure", "Debug", "Open")
 HEADING = re.compile(r"## Exercise (?P<number>\d+): (?P<title>.+)\n\n"
                      rf"\*(?P<kind>{'|'.join(KINDS)})\. (?P<minutes>\d+) minutes, (?P<points>\d+) points\.\*")
 REGION = re.compile(r"^ *### BEGIN (SOLUTION|HIDDEN TESTS)\n(.*?)^ *### END \1$", re.MULTILINE | re.DOTALL)
-ROLES = {  # what a cell is called in the author's text: nbgrader's grade, solution, locked
+ROLES = {  # a cell's role in the author's text: nbgrader's flags grade, solution and locked
     "answer": (False, True, False),
     "tests": (True, False, True),
     "written": (True, True, False),
@@ -67,7 +67,7 @@ def read(name: str, stage: str) -> NotebookNode:
 
 
 def role_of(cell: NotebookNode) -> tuple[str, str]:
-    """("answer" | "tests" | "written", ID) of a cell, or ("", "") where it is nbgrader's in no way."""
+    """("answer" | "tests" | "written", ID) of a cell, or ("", "") of one that nbgrader ignores."""
     about = cell.metadata.get("nbgrader")
     if not about:
         return "", ""
@@ -89,7 +89,7 @@ def split(nb: NotebookNode) -> list[Exercise]:
 
 
 def from_text(text: str) -> NotebookNode:
-    """The source notebook that an author's text means, in its normal form: no outputs, ids that stay the same."""
+    """The source notebook of an author's text, in its normal form: no outputs, ids that stay the same."""
     import jupytext
 
     nb = jupytext.reads(text, "py:percent")
@@ -109,7 +109,7 @@ def from_text(text: str) -> NotebookNode:
             if grade:
                 cell.metadata.nbgrader.points = points
             if cell.cell_type == "code":
-                cell.metadata.tags = ["raises-exception"]  # "Run All" goes on behind an answer that is missing
+                cell.metadata.tags = ["raises-exception"]  # "Run All" continues past a missing answer
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     nbformat.validate(nb)
@@ -131,8 +131,8 @@ def to_text(nb: NotebookNode) -> str:
     return jupytext.writes(nb, "py:percent")
 
 
-def course(folder: Path):
-    """nbgrader at work in a folder that gets the committed settings; its gradebook is made there."""
+def nbgrader_in(folder: Path):
+    """nbgrader's API for a folder, with the committed settings; its gradebook is made there."""
     from nbgrader.apps import NbGraderAPI
     from traitlets.config.loader import PyFileConfigLoader
 
@@ -149,7 +149,7 @@ def course(folder: Path):
 
 def release(chosen: Iterable[str], folder: Path):
     """Generate releases below `folder` by nbgrader from the committed sources; returns nbgrader there."""
-    api = course(folder)
+    api = nbgrader_in(folder)
     for name in chosen:
         shutil.copytree(EXERCISES / "source" / name, folder / "source" / name)
         outcome = api.generate_assignment(name, force=True, create=True)

@@ -10,6 +10,7 @@ from nbgrader.preprocessors import Execute
 
 from course_utils.author import exercises
 
+pytestmark = pytest.mark.slow
 NAMES = exercises.names()
 WITH_KERNEL = NAMES[:1]  # the others run in this process, which spares two starts of a kernel a lesson
 

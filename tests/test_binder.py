@@ -86,6 +86,7 @@ def test_the_links_open_jupyterlab_on_a_lesson():
 
 
 @ON_POSIX
+@pytest.mark.slow
 @pytest.mark.skipif(not importlib.util.find_spec("repo2docker"), reason="needs jupyter-repo2docker")
 def test_repo2docker_builds_with_our_scripts(tmp_path):
     clean = tmp_path / "course"

@@ -130,6 +130,7 @@ def test_every_link_within_the_site_leads_somewhere(built, pages):
     assert found > 1000 and broken == []
 
 
+@pytest.mark.slow
 @IN_CHROMIUM
 def test_in_a_browser_pages_load_formulas_show_and_search_finds(built, pages, address, tmp_path):
     for name in sorted(pages.keys() - {"genindex.html"}):
@@ -140,6 +141,7 @@ def test_in_a_browser_pages_load_formulas_show_and_search_finds(built, pages, ad
         assert name != "search.html" or "08_davidnet.html" in shown.partition('id="search-results"')[2]
 
 
+@pytest.mark.slow
 @IN_CHROMIUM
 def test_on_a_phone_no_page_is_wider_than_the_screen(pages, address):
     playwright = pytest.importorskip("playwright.sync_api")

@@ -1,4 +1,4 @@
-"""A run record as `fit` writes it, for the tests of what shows records."""
+"""A made-up record of a run, as `fit` would write it, for the tests of tables, figures and reports."""
 
 import math
 from typing import Any
@@ -15,7 +15,7 @@ def make_run(
     loss: float = 0.5,
     **recipe: Any,
 ) -> Run:
-    """A run with `done` epochs behind it (all, if not told); `loss` is the train loss of the last one."""
+    """A run with `done` epochs behind it (all by default); `loss` is the train loss of the last one."""
     done = epochs if done is None else done
     curve = []
     for epoch in range(1, done + 1):

@@ -22,7 +22,7 @@ def course(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_blank_gets_nothing_and_the_solution_everything(course, name):
+def test_a_blank_exercise_earns_nothing_and_its_solution_everything(course, name):
     folder, api = course
     steps = Autograde.autograde_preprocessors.default_args[0]
     if name not in WITH_KERNEL:

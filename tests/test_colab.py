@@ -68,19 +68,19 @@ def run_cells(machine, *cells, on_colab=True, github="github"):
     )
 
 
-TELL = "import course_utils, os\nprint(course_utils.VERSION, os.path.basename(os.getcwd()))"
+SHOW = "import course_utils, os\nprint(course_utils.VERSION, os.path.basename(os.getcwd()))"
 
 
-def test_on_colab_the_course_comes_at_its_tag(colab):
-    done = run_cells(colab, COURSE.fetch, TELL)
+def test_on_colab_the_course_is_fetched_at_its_tag(colab):
+    done = run_cells(colab, COURSE.fetch, SHOW)
     assert (done.stdout, done.stderr, done.returncode) == ("v1 course\n", "", 0)
 
 
 def test_running_the_cell_again_is_harmless(colab):
-    again = run_cells(colab, COURSE.fetch, COURSE.fetch, TELL, COURSE.fetch, TELL)
+    again = run_cells(colab, COURSE.fetch, COURSE.fetch, SHOW, COURSE.fetch, SHOW)
     assert (again.stdout, again.stderr) == ("v1 course\n" * 2, "")
     (colab / "content" / "course" / "kept").touch()
-    restarted = run_cells(colab, COURSE.fetch, TELL, github="gone")  # a new kernel begins where the first began
+    restarted = run_cells(colab, COURSE.fetch, SHOW, github="gone")  # a new kernel begins where the first began
     assert (restarted.stdout, restarted.stderr) == ("v1 course\n", "")
     assert (colab / "content" / "course" / "kept").exists() and os.listdir(colab / "content") == ["course"]
 
@@ -105,14 +105,14 @@ def test_anywhere_else_the_cell_does_nothing(colab):
 )
 def test_a_failed_fetch_is_one_clear_line_and_can_be_repeated(colab, name, ref, github):
     repository = links.Repository(name, ref)
-    failed = run_cells(colab, repository.fetch, TELL, github=github)
+    failed = run_cells(colab, repository.fetch, SHOW, github=github)
     assert (failed.returncode, failed.stdout, failed.stderr.count("\n")) == (1, "", 1)
     assert failed.stderr.startswith(f"{repository.address} was not fetched (") and "fatal: " in failed.stderr
     assert failed.stderr.endswith("): look whether it opens, then run this cell again\n")
     assert os.listdir(colab / "content") == []
     (colab / "github" / "ada" / "other").symlink_to("course")
     git(colab / "github" / "ada" / "course", "tag", "v9", "v1")
-    repeated = run_cells(colab, repository.fetch, TELL)
+    repeated = run_cells(colab, repository.fetch, SHOW)
     assert (repeated.stdout, repeated.stderr) == (f"v1 {repository.folder}\n", "")
 
 
@@ -188,7 +188,7 @@ def test_no_code_imports_what_newer_pythons_have_dropped_from_the_standard_libra
     assert done.returncode == 0, done.stderr
 
 
-def test_colab_s_python_compiles_all_code():
+def test_colabs_python_compiles_all_code():
     python = shutil.which("python3.13") or ""
     if not python or subprocess.run([python, "--version"], capture_output=True).returncode:
         pytest.skip("no Python 3.13 here")

@@ -39,7 +39,7 @@ def test_the_seconds_to_an_accuracy_are_epochs_at_the_median_pace():
     assert seconds_to(run, 0.71) is None
 
 
-def test_the_race_lists_first_who_got_there_first_and_says_who_did_not():
+def test_the_race_lists_the_fastest_first_and_says_who_never_arrived():
     *_, race_table = of_the_lesson("kind", "seconds_to", "race_table")
     runs = [run_with("never", 0.3, 0.4), run_with("late", 0.5, 0.8), run_with("soon", 0.8, 0.8),
             run_with("blind", None, None)]
@@ -49,7 +49,7 @@ def test_the_race_lists_first_who_got_there_first_and_says_who_did_not():
         ("blind", "nothing was held out", "-")]
 
 
-def test_networks_that_err_independently_are_told_from_those_that_err_alike():
+def test_independent_mistakes_are_distinguished_from_shared_ones():
     all_wrong, times_chance = of_the_lesson("all_wrong", "times_chance")
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(40_000) % 2

@@ -1,4 +1,4 @@
-"""Every lesson's exercises: solvable, failing cleanly when blank, and telling a wrong answer what is wrong with it."""
+"""Every lesson's exercises: solvable, failing cleanly when blank, and with a hint for every wrong answer."""
 
 import copy
 import re
@@ -55,12 +55,12 @@ def first_error(cells):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_regenerating_gives_no_difference(regenerated, name):
+def test_each_release_is_what_nbgrader_makes_of_its_source(regenerated, name):
     committed, fresh = (exercises.path_of(name, "release", root) for root in (exercises.EXERCISES, regenerated))
     assert committed.read_text() == fresh.read_text(), "run `python -m course_utils.author.exercises release`"
 
 
-def test_a_release_is_the_lesson_s_notebook_and_nothing_else(regenerated):
+def test_a_release_is_the_lessons_notebook_and_nothing_else(regenerated):
     for folder in (exercises.EXERCISES / "release", regenerated / "release"):
         found = {path.relative_to(folder).as_posix() for path in folder.rglob("*.*")}
         assert found == {f"{name}/{name}.ipynb" for name in NAMES}
@@ -88,14 +88,14 @@ def test_a_lesson_has_four_exercises_of_different_kinds(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_release_tells_nothing_of_the_solution(name):
+def test_a_release_shows_nothing_of_the_solution(name):
     source, release = exercises.read(name, "source"), exercises.read(name, "release")
     text = "\n".join(cell.source for cell in release.cells)
     assert not re.search(r"(BEGIN|END) (SOLUTION|HIDDEN|MARK)", text)
     secret = [region[1] for cell in source.cells for region in REGION.findall(cell.source)]
     secret += [cell.source for cell in source.cells if role_of(cell)[0] == "written"]
-    told = [line for part in secret for line in map(str.strip, part.splitlines()) if len(line) >= LEAK and line in text]
-    assert not told
+    lines = [line.strip() for part in secret for line in part.splitlines()]
+    assert [line for line in lines if len(line) >= LEAK and line in text] == []
     assert not any(cell.get("outputs") for nb in (source, release) for cell in nb.cells)
 
 
@@ -115,7 +115,7 @@ def test_an_untouched_exercise_fails_only_where_it_is_marked_and_says_why(name, 
 
 
 @pytest.mark.parametrize(("name", "source", "release"), EACH)
-def test_wrong_answers_get_their_hint(name, source, release):
+def test_each_wrong_answer_gets_its_hint(name, source, release):
     wrong = [cell for cell in wrong_answers(name) if cell.metadata["answer"] in source.ids("answer")]
     hinted = {cell.metadata["answer"] for cell in wrong if "hint" in cell.metadata}
     assert hinted == set(source.ids("answer")), "each answer needs a wrong one with its hint"
@@ -131,6 +131,6 @@ def test_wrong_answers_get_their_hint(name, source, release):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_wrong_answer_is_to_an_exercise(name):
+def test_every_answer_has_wrong_ones_and_none_is_left_over(name):
     answers = {each for exercise in exercises.split(exercises.read(name, "source")) for each in exercise.ids("answer")}
     assert {cell.metadata["answer"] for cell in wrong_answers(name)} == answers

@@ -1,3 +1,5 @@
+"""The notebook gate: a lesson that keeps every rule passes, every broken one is caught, and the committed ones pass."""
+
 import json
 
 import nbformat
@@ -41,8 +43,8 @@ def folder(tmp_path):
     nb.cells[3].outputs, nb.cells[3].metadata.tags = [text], ["nbval-check-output"]
     toys.write_course(tmp_path, lesson_00_toy=nb)
     course = tmp_path / "course.toml"
-    told = f'[repository]\naddress = "{REPOSITORY.address}"\nref = "{REPOSITORY.ref}"\n'
-    course.write_text(told + course.read_text())
+    repository = f'[repository]\naddress = "{REPOSITORY.address}"\nref = "{REPOSITORY.ref}"\n'
+    course.write_text(repository + course.read_text())
     (tmp_path / "results").mkdir()
     records = {"vgg": RECORD, "plain": RECORD | {"result": {"accuracy": 0.88}}}
     records["fake"] = RECORD | {"data": {"name": "SYNTHETIC"}}
@@ -206,7 +208,7 @@ def test_comments_and_layout_leave_the_stamp_fresh(folder):
     assert stamp_of(nb) != before
 
 
-def test_the_normal_form_of_a_normal_form_is_itself_and_ids_differ(folder):
+def test_normalising_twice_changes_nothing_and_ids_differ(folder):
     nb = nbformat.read(folder / "00_toy.ipynb", as_version=4)
     nb.cells += [new_code_cell("again()"), new_code_cell("again()")]
     once = normalise(nb)

@@ -14,7 +14,7 @@ from course_utils.schedules import one_cycle, rate_at
 
 COURSE = [sys.executable, "-m", "course_utils", "reproduce"]
 
-# A recipe small enough for a test, and a process that kills itself after its first epoch if told to.
+# A recipe small enough for a test, and a process that kills itself after its first epoch with --kill.
 TINY = """
 import os, signal, sys
 from dataclasses import replace
@@ -53,7 +53,7 @@ def test_a_recipe_that_was_killed_goes_on_and_ends_like_one_that_was_not(tmp_pat
     assert "SYNTHETIC" in (whole / "tiny-seed0" / "report.html").read_text()
 
 
-def test_seeds_and_epochs_are_told_in_the_records_names(tmp_path):
+def test_seeds_and_epochs_are_in_the_records_names(tmp_path):
     outcome = reproduce("--out", str(tmp_path), "--epochs", "2", "--seed", "3", "--seeds", "2")
     assert outcome.returncode == 0, outcome.stderr
     records = [json.loads((tmp_path / f"tiny-2-epochs-seed{seed}.json").read_text()) for seed in (3, 4)]
@@ -84,13 +84,13 @@ def test_a_budget_becomes_epochs_and_a_run_cut_off_keeps_its_own(tmp_path):
     (["vgg-short", "--seed", "-1"], "--seed"),
     (["vgg-short", "--out", __file__], "can't write to"),
 ])
-def test_bad_input_gets_one_line_and_status_2(arguments, complaint, tmp_path):
+def test_bad_input_is_refused_in_one_line_with_status_2(arguments, complaint, tmp_path):
     outcome = subprocess.run([*COURSE, *arguments], capture_output=True, text=True, cwd=tmp_path)
     assert outcome.returncode == 2 and outcome.stderr.count("\n") == 1
     assert complaint in outcome.stderr and list(tmp_path.iterdir()) == []
 
 
-def test_the_recipe_of_2015():
+def test_the_vgg_recipe_is_that_of_2015():
     recipe = RECIPES["vgg-2015"].recipe
     assert (recipe.epochs, recipe.batch_size, recipe.weight_decay) == (300, 128, 5e-4)
     assert (recipe.momentum, recipe.dampening, recipe.flip, recipe.colour) == (0.9, 0.9, "half", "yuv")

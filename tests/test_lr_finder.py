@@ -1,4 +1,4 @@
-"""The range test against theory on a quadratic, and that it leaves everything as it was; the one-cycle's schedules."""
+"""The range test against theory on a quadratic, and that it leaves everything as it was; cycled momentum."""
 
 import copy
 import math
@@ -52,7 +52,7 @@ def test_the_model_and_the_random_generators_are_left_as_they_were(mode):
     assert np.array_equal(np.random.get_state()[1], numpy_state)
 
 
-def test_it_gives_the_same_whatever_was_drawn_before():
+def test_the_result_does_not_depend_on_what_was_drawn_before():
     first = range_test(tiny_net(), RECIPE, SPLIT, 1e-3, 1, 10)
     net = tiny_net()
     torch.rand(7)
@@ -138,7 +138,7 @@ def test_it_stops_where_the_loss_is_no_number(bad):
     ({"steps": 1}, r"1 steps: a range test needs at least 2"),
     ({"recipe": tiny_recipe(batch_size=81)}, r"a batch size of 81 for 80 images: choose 1 to 80"),
 ])
-def test_bad_input_is_one_clear_line(arguments, message):
+def test_bad_input_is_refused_in_one_line(arguments, message):
     with pytest.raises(ValueError, match=message) as caught:
         range_test(**{"model": tiny_net(), "recipe": RECIPE, "split": SPLIT} | arguments)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""A CIFAR-10 of 600 images in every form that people have it in, with its checksums taken the plain way."""
+"""A CIFAR-10 of 600 random images in every form in which people keep the real one, with plainly computed checksums."""
 
 import gzip
 import hashlib

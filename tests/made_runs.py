@@ -1,4 +1,4 @@
-"""A run record as `fit` writes it, for the tests of what shows records."""
+"""A made-up record of a run, as `fit` would write it, for the tests of tables, figures and reports."""
 
 import math
 from typing import Any

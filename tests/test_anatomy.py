@@ -137,7 +137,7 @@ def test_rows_agree_with_arithmetic_by_hand():
     assert [row.name for row in rows] == ["0", "1", "1", "3", "4"]
 
 
-def test_table():
+def test_the_table_has_a_row_for_each_layer_and_a_total():
     model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2))
     assert anatomy.table(model).splitlines() == [
         "layer  kind          output  parameters    FLOPs  field  stride",
@@ -165,7 +165,7 @@ def test_the_model_is_left_as_it_was():
     assert torch.equal(draws, torch.get_rng_state())
 
 
-def test_a_wrong_input_is_one_clear_line():
+def test_an_image_of_the_wrong_size_is_refused_in_one_line():
     with pytest.raises(ValueError) as caught:
         anatomy.layers(nn.Sequential(nn.Flatten(), nn.Linear(3072, 10)), (3, 16, 16))
     message = str(caught.value)

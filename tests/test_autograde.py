@@ -2,13 +2,16 @@
 
 import shutil
 
-import exercises
 import nbformat
 import pytest
+from in_process import InProcess
 from nbgrader.api import Gradebook
 from nbgrader.converters import Autograde
 from nbgrader.preprocessors import Execute
 
+from course_utils.author import exercises
+
+pytestmark = pytest.mark.slow
 NAMES = exercises.names()
 WITH_KERNEL = NAMES[:1]  # the others run in this process, which spares two starts of a kernel a lesson
 
@@ -20,11 +23,11 @@ def course(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_blank_gets_nothing_and_the_solution_everything(course, name):
+def test_a_blank_exercise_earns_nothing_and_its_solution_everything(course, name):
     folder, api = course
     steps = Autograde.autograde_preprocessors.default_args[0]
     if name not in WITH_KERNEL:
-        steps = [exercises.InProcess if step is Execute else step for step in steps]
+        steps = [InProcess if step is Execute else step for step in steps]
     api.config.Autograde.autograde_preprocessors = steps
     for student, stage in (("blank", "release"), ("solved", "source")):
         shutil.copytree(folder / stage / name, folder / "submitted" / student / name)
@@ -43,7 +46,7 @@ def test_blank_gets_nothing_and_the_solution_everything(course, name):
 def test_deleted_tests_come_back_and_count(course):
     folder, api = course
     steps = Autograde.autograde_preprocessors.default_args[0]
-    api.config.Autograde.autograde_preprocessors = [exercises.InProcess if step is Execute else step for step in steps]
+    api.config.Autograde.autograde_preprocessors = [InProcess if step is Execute else step for step in steps]
     name = NAMES[0]
     for student, stage, share in (("sly", "release", 0), ("careless", "source", 1)):
         nb = exercises.read(name, stage)

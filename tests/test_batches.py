@@ -32,7 +32,7 @@ def order(seed: int, epoch: int, batch_size: int = 10) -> list[int]:
     return pixels(numbered(), Augmentation(), batch_size, epoch, seed)[:, 0, 0, 0].round().int().tolist()
 
 
-def test_normalisation_is_torchvisions():
+def test_normalisation_agrees_with_torchvisions():
     ours = torch.cat([images for images, _ in Batches(SPLIT, 32, CPU)])
     theirs = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])(RAW)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
@@ -211,7 +211,7 @@ def test_batches_are_float32_channels_last_with_int64_labels():
         assert labels.dtype == torch.int64
 
 
-def test_images_in_floating_point_pass_as_they_are():
+def test_images_in_floating_point_are_left_as_they_are():
     prepared = Split((SPLIT.images / 64 - 1).astype(np.float16), SPLIT.labels)
     images = torch.cat([images for images, _ in Batches(prepared, 32, CPU)])
     assert images.dtype == torch.float32
@@ -247,7 +247,7 @@ def zeros(*shape: int) -> Split:
         (lambda: Augmentation(cutout=40), "cutout of 40"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(make, message):
+def test_impossible_settings_are_refused_in_one_line(make, message):
     with pytest.raises(ValueError, match=message) as refusal:
         make()
     assert "\n" not in str(refusal.value)

@@ -20,7 +20,7 @@ SCRIPTS = pytest.mark.parametrize("script", ["postBuild", "start"])
 ON_POSIX = pytest.mark.skipif(os.name == "nt", reason="runs shell scripts")
 
 
-def test_binder_has_the_pins_of_the_course_with_the_cpu_s_wheels():
+def test_binder_has_the_pins_of_the_course_with_the_cpus_wheels():
     theirs, ours = pins(BINDER / "requirements.txt"), pins(ROOT / "requirements.txt")
     assert theirs == {name: f"{pin}+cpu" if name in ("torch", "torchvision") else pin for name, pin in ours.items()}
     text = (BINDER / "requirements.txt").read_text()
@@ -28,7 +28,7 @@ def test_binder_has_the_pins_of_the_course_with_the_cpu_s_wheels():
     assert not re.search(r"^(-r|-e|\.)", text, re.MULTILINE)  # repo2docker copies this file alone before it installs
 
 
-def test_binder_s_python_may_run_the_course():
+def test_binders_python_can_run_the_course():
     version = re.fullmatch(r"python-(3\.\d+)\n", (BINDER / "runtime.txt").read_text())[1]
     assert SpecifierSet(PROJECT["requires-python"]).contains(version)
 
@@ -43,7 +43,7 @@ def test_a_script_is_executable_and_bash_can_read_it(script):
 
 @ON_POSIX
 @pytest.mark.parametrize("course_status", [0, 1])
-def test_the_image_gets_the_course_and_its_data_or_says_that_there_are_none(tmp_path, course_status):
+def test_the_image_gets_the_course_and_its_data_or_says_that_it_has_none(tmp_path, course_status):
     called, stub = tmp_path / "called", '#!/bin/sh\necho "$(basename $0) $*" >> {called}\nexit {status}\n'
     for name, status in (("pip", 0), ("course", course_status)):
         (tmp_path / name).write_text(stub.format(called=called, status=status))
@@ -89,6 +89,7 @@ def test_the_links_open_jupyterlab_on_a_lesson():
 
 
 @ON_POSIX
+@pytest.mark.slow
 @pytest.mark.skipif(not importlib.util.find_spec("repo2docker"), reason="needs jupyter-repo2docker")
 def test_repo2docker_builds_with_our_scripts(tmp_path):
     clean = tmp_path / "course"

@@ -227,7 +227,7 @@ def test_a_full_disk_is_a_clear_error_and_the_run_can_go_on(folder, monkeypatch,
     assert same_weights(net, never)
 
 
-def test_a_file_size_limit_of_the_system_is_met_the_same_way(folder):
+def test_a_limit_on_file_sizes_is_a_clear_error_too_and_the_run_can_go_on(folder):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8000, limits[1]))

@@ -1,3 +1,5 @@
+"""The command line: bad input in one line, exit statuses, Ctrl-C, and what each command prints."""
+
 import json
 import os
 import shutil
@@ -56,7 +58,7 @@ def status_of(arguments):
         ("bench all --json file/below", "can't write to"),
     ],
 )
-def test_bad_input_is_one_line_and_writes_nothing(course, capsys, arguments, complaint):
+def test_bad_input_is_refused_in_one_line_and_writes_nothing(course, capsys, arguments, complaint):
     before = sorted(course.rglob("*"))
     assert status_of(arguments) == 2
     said = capsys.readouterr()
@@ -73,7 +75,7 @@ def test_a_read_only_output_folder_is_refused(course, capsys):
 
 
 @pytest.mark.parametrize(("gpu", "preset"), [(None, "quick"), ("a GPU", "full")])
-def test_without_options_every_lesson_runs_at_the_machine_s_preset(course, monkeypatch, capsys, gpu, preset):
+def test_without_options_every_lesson_runs_at_the_machines_preset(course, monkeypatch, capsys, gpu, preset):
     calls = []
     monkeypatch.setattr("course_utils.machine.accelerator", lambda: gpu)
     monkeypatch.setattr(runner, "run", lambda *asked: calls.append(asked) or [runner.Outcome(asked[0][0], 1.5)])
@@ -94,7 +96,7 @@ def test_the_environment_may_name_the_preset(course, monkeypatch, arguments, pre
     assert asked[0][2] == preset
 
 
-def test_a_preset_in_the_environment_that_there_is_not_is_one_line(course, monkeypatch, capsys):
+def test_an_unknown_preset_in_the_environment_is_refused_in_one_line(course, monkeypatch, capsys):
     monkeypatch.setenv("COURSE_PRESET", "huge")
     assert status_of("run") == 2
     assert capsys.readouterr().err == "course: there is no preset huge: choose from smoke, quick, full\n"
@@ -215,7 +217,7 @@ def test_data_says_what_there_is(monkeypatch, capsys, tmp_path):
     assert f"train mean: {drawn.train.images[..., 0].mean() / 255:.4f}, " in said and "e36a" in said
 
 
-def test_data_that_cannot_be_had_is_one_line_and_status_1(monkeypatch, capsys):
+def test_without_data_there_is_one_line_and_status_1(monkeypatch, capsys):
     def refuse(*_):
         raise data.DataError("no mirror answered")
 

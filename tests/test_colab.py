@@ -22,12 +22,6 @@ HAS = pins(ROOT / "tests" / "colab_versions.txt")
 COURSE = links.Repository("ada/course", "v1")
 COMMITTED = lessons.load(lessons.NOTEBOOKS)
 EVERY_LESSON = pytest.mark.parametrize("lesson", COMMITTED, ids=[lesson.name for lesson in COMMITTED])
-# What the standard library lost in Python 3.12 and 3.13: https://docs.python.org/3/whatsnew/3.13.html
-LOST = {
-    "aifc", "asynchat", "asyncore", "audioop", "cgi", "cgitb", "chunk", "crypt", "distutils", "imghdr", "imp",
-    "lib2to3", "mailcap", "msilib", "nis", "nntplib", "ossaudiodev", "pipes", "smtpd", "sndhdr", "spwd", "sunau",
-    "telnetlib", "uu", "xdrlib",
-}
 
 
 def git(folder, *arguments):
@@ -74,19 +68,19 @@ def run_cells(machine, *cells, on_colab=True, github="github", options=()):
     )
 
 
-TELL = "import course_utils, os\nprint(course_utils.VERSION, os.path.basename(os.getcwd()))"
+SHOW = "import course_utils, os\nprint(course_utils.VERSION, os.path.basename(os.getcwd()))"
 
 
-def test_on_colab_the_course_comes_at_its_tag(colab):
-    done = run_cells(colab, COURSE.fetch, TELL)
+def test_on_colab_the_course_is_fetched_at_its_tag(colab):
+    done = run_cells(colab, COURSE.fetch, SHOW)
     assert (done.stdout, done.stderr, done.returncode) == ("v1 course\n", "", 0)
 
 
 def test_running_the_cell_again_is_harmless(colab):
-    again = run_cells(colab, COURSE.fetch, COURSE.fetch, TELL, COURSE.fetch, TELL)
+    again = run_cells(colab, COURSE.fetch, COURSE.fetch, SHOW, COURSE.fetch, SHOW)
     assert (again.stdout, again.stderr) == ("v1 course\n" * 2, "")
     (colab / "content" / "course" / "kept").touch()
-    restarted = run_cells(colab, COURSE.fetch, TELL, github="gone")  # a new kernel begins where the first began
+    restarted = run_cells(colab, COURSE.fetch, SHOW, github="gone")  # a new kernel begins where the first began
     assert (restarted.stdout, restarted.stderr) == ("v1 course\n", "")
     assert (colab / "content" / "course" / "kept").exists() and os.listdir(colab / "content") == ["course"]
 
@@ -106,14 +100,14 @@ def test_where_the_course_is_installed_the_cell_does_nothing(colab):
 
 def test_where_the_course_is_missing_one_line_says_how_to_get_it(colab):
     bare = {"on_colab": False, "options": ["-S"]}  # without site-packages, where the course is installed
-    missing = run_cells(colab, COURSE.fetch, TELL, **bare)
+    missing = run_cells(colab, COURSE.fetch, SHOW, **bare)
     assert (missing.returncode, missing.stdout, missing.stderr.count("\n")) == (1, "", 1)
     assert missing.stderr.startswith("course_utils is missing in this kernel: run `pip install -e .`")
     assert os.listdir(colab / "content") == []
     clone, folder = re.search("`!git (.+?)`, then `%cd (.+?)`", missing.stderr).groups()
     get = f"import os, subprocess, sys\nsubprocess.run({['git', *clone.split()]}, check=True, capture_output=True)"
     enter = f"os.chdir({folder!r})\nsys.path.insert(0, os.getcwd())"
-    assert run_cells(colab, get, enter, COURSE.fetch, TELL, **bare).stdout == "v1 course\n"
+    assert run_cells(colab, get, enter, COURSE.fetch, SHOW, **bare).stdout == "v1 course\n"
 
 
 @pytest.mark.parametrize(
@@ -123,14 +117,14 @@ def test_where_the_course_is_missing_one_line_says_how_to_get_it(colab):
 )
 def test_a_failed_fetch_is_one_clear_line_and_can_be_repeated(colab, name, ref, github):
     repository = links.Repository(name, ref)
-    failed = run_cells(colab, repository.fetch, TELL, github=github)
+    failed = run_cells(colab, repository.fetch, SHOW, github=github)
     assert (failed.returncode, failed.stdout, failed.stderr.count("\n")) == (1, "", 1)
     assert failed.stderr.startswith(f"{repository.address} was not fetched (") and "fatal: " in failed.stderr
     assert failed.stderr.endswith("): look whether it opens, then run this cell again\n")
     assert os.listdir(colab / "content") == []
     (colab / "github" / "ada" / "other").symlink_to("course")
     git(colab / "github" / "ada" / "course", "tag", "v9", "v1")
-    repeated = run_cells(colab, repository.fetch, TELL)
+    repeated = run_cells(colab, repository.fetch, SHOW)
     assert (repeated.stdout, repeated.stderr) == (f"v1 {repository.folder}\n", "")
 
 
@@ -188,17 +182,25 @@ def sources():
     yield "the cell for Colab", links.load(lessons.NOTEBOOKS).fetch
 
 
-def test_no_code_needs_what_colab_s_python_has_lost():
-    for where, source in sources():
+def test_no_code_imports_what_newer_pythons_have_dropped_from_the_standard_library():
+    """The Pythons between ours and Colab's dropped what ours warns of when it is imported."""
+    imported = set()
+    for _, source in sources():
         with warnings.catch_warnings(action="error"):  # such as an invalid escape, an error one day
             tree = ast.parse(source)
         for node in ast.walk(tree):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert not {name.partition(".")[0] for name in names} & LOST, where
+            if isinstance(node, ast.Import):
+                imported |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module)
+    standard = [name for name in sorted(imported) if name.partition(".")[0] in sys.stdlib_module_names]
+    assert {"ast", "pathlib", "tomllib"} <= set(standard)
+    command = [sys.executable, "-S", "-W", "error::DeprecationWarning", "-c", f"import {', '.join(standard)}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
-def test_colab_s_python_compiles_all_code():
+def test_colabs_python_compiles_all_code():
     python = shutil.which("python3.13") or ""
     if not python or subprocess.run([python, "--version"], capture_output=True).returncode:
         pytest.skip("no Python 3.13 here")

@@ -40,7 +40,7 @@ def test_the_seconds_to_an_accuracy_are_epochs_at_the_median_pace():
     assert seconds_to(run, 0.71) is None
 
 
-def test_the_race_lists_first_who_got_there_first_and_says_who_did_not():
+def test_the_race_lists_the_fastest_first_and_says_who_never_arrived():
     *_, race_table = of_the_lesson("kind", "seconds_to", "race_table")
     runs = [run_with("never", 0.3, 0.4), run_with("late", 0.5, 0.8), run_with("soon", 0.8, 0.8),
             run_with("blind", None, None)]
@@ -50,7 +50,7 @@ def test_the_race_lists_first_who_got_there_first_and_says_who_did_not():
         ("blind", "nothing was held out", "-")]
 
 
-def test_networks_that_err_independently_are_told_from_those_that_err_alike():
+def test_independent_mistakes_are_distinguished_from_shared_ones():
     all_wrong, times_chance = of_the_lesson("all_wrong", "times_chance")
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(40_000) % 2
@@ -65,9 +65,8 @@ def test_networks_that_err_independently_are_told_from_those_that_err_alike():
     assert times_chance(easy[0], easy[0]) == pytest.approx(1 / 0.2, rel=0.05)
 
 
-def test_the_committed_table_is_the_ledger_s():
-    """A run recorded since then must be seen: `python tests/gate.py execute notebooks/10_comparison.ipynb`."""
+def test_the_committed_table_shows_every_recorded_run():
     tables = [output.data["text/markdown"] for cell in NOTEBOOK.cells if cell.cell_type == "code"
               for output in cell.outputs if "text/markdown" in output.get("data", {})]
     expected = records.results_table(records.load_results(lessons.NOTEBOOKS / "results").values())
-    assert expected in tables
+    assert expected in tables, "run `python -m course_utils.author.gate execute notebooks/10_comparison.ipynb`"

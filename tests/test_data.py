@@ -283,7 +283,7 @@ def test_any_byte_of_an_npz_may_be_wrong(tmp_path, fake):
 
 
 @pytest.mark.parametrize("moment", ["fsync", "replace"])
-def test_killed_while_writing_leaves_no_cache_and_the_next_one_cleans_up(tmp_path, fake, moment):
+def test_a_kill_while_writing_leaves_no_cache_and_the_next_load_cleans_up(tmp_path, fake, moment):
     (tmp_path / "cifar10.npz").write_bytes(fake_cifar.npz())
     kill = f"os.{moment} = lambda *_: os.kill(os.getpid(), 9)\ndata.load('cifar10', sys.argv[1])"
     assert python(kill, tmp_path).wait() == -9
@@ -346,7 +346,7 @@ def read_only():
 
 
 @pytest.mark.parametrize("present", [data.CACHE, "cifar10.npy", "cifar10.npz", "nothing"])
-def test_a_folder_that_cannot_be_written(read_only, tmp_path, fake, present):
+def test_a_read_only_folder_is_read_or_refused_clearly(read_only, tmp_path, fake, present):
     (tmp_path / "cifar10.npz").write_bytes(fake_cifar.npz())
     if present != "nothing":
         content = {data.CACHE: fake_cifar.cache} | SOURCES
@@ -364,7 +364,7 @@ def test_a_folder_that_cannot_be_written(read_only, tmp_path, fake, present):
         assert names(read_only) == {present}
 
 
-def test_a_root_that_is_a_file(tmp_path, fake):
+def test_a_root_that_is_a_file_is_refused_and_left_alone(tmp_path, fake):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(DataError, match="expected a folder"):
         data.load("cifar10", tmp_path / "file")

@@ -52,7 +52,7 @@ def batches(count: int, batch: int, recipe: Recipe) -> Batches:
 
 # The network
 
-def test_parameters_by_hand():
+def test_davidnet_has_the_parameters_counted_by_hand():
     convolutions = 9 * (3 * 64 + 64 * 128 + 2 * 128 * 128 + 128 * 256 + 256 * 512 + 2 * 512 * 512)
     bn = 2 * (64 + 3 * 128 + 256 + 3 * 512)
     assert convolutions + bn + 512 * 10 == 6_573_120
@@ -92,7 +92,7 @@ def functional(net: DavidNet, x: torch.Tensor, training: bool) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_the_forward_pass_written_as_functions(training):
+def test_the_network_computes_what_plain_functions_compute(training):
     torch.manual_seed(0)
     net = awake(DavidNet(16)).double().train(training)
     x = images(8).double()
@@ -145,7 +145,7 @@ def test_an_option_changes_what_it_says_and_nothing_else(options, plain, pooled)
     assert net(images(8)).shape == (8, 10)
 
 
-def test_scale_and_classes_and_width():
+def test_scale_classes_and_width_do_what_they_say():
     torch.manual_seed(0)
     net = DavidNet(8, scale=1.0, classes=7)
     torch.manual_seed(0)
@@ -262,7 +262,7 @@ def test_without_averaging_the_network_itself_is_scored():
     assert trainer.scored is trainer.model
 
 
-def test_training_is_pages_step_on_the_summed_loss():
+def test_a_step_is_pages_step_on_the_summed_loss():
     """Velocity that contains the rate, loss summed, decay times the batch: equal for a constant rate."""
     torch.manual_seed(0)
     net, size = DavidNet(4).double(), 16
@@ -287,9 +287,9 @@ def test_training_is_pages_step_on_the_summed_loss():
 
 # The published numbers
 
-def test_the_rate_at_published_steps():
+def test_the_davidnet_recipe_is_the_published_one():
     recipe = RECIPES["davidnet"].recipe
-    assert 50_000 // recipe.batch_size == 97
+    assert recipe.batch_size == 512 and 50_000 // recipe.batch_size == 97
     for step in range(0, 24 * 97 + 1, 31):
         assert value_at(recipe.schedule, step / 97) == pytest.approx(np.interp(step / 97, [0, 5, 24], [0, 0.4, 0]))
     for epoch, rate in ((0, 0), (1, 0.08), (5, 0.4), (14.5, 0.2), (24, 0)):
@@ -363,7 +363,7 @@ def test_whitened_patches_are_uncorrelated_and_of_one_size():
     assert values[-1] < eps  # eps counts here: without it the last would be blown up to 1
 
 
-def test_filters_agree_with_scikit_learns_components():
+def test_the_whitening_filters_agree_with_scikit_learns_components():
     pixels, eps = smooth_images(), 1e-2
     rows = patches(pixels)
     svd = TruncatedSVD(26, algorithm="arpack", random_state=0).fit(rows)  # uncentred, largest first
@@ -410,7 +410,7 @@ def test_mirror_views_are_the_mean_of_both_and_symmetric():
     assert not torch.allclose(*once, atol=1e-3)
 
 
-def test_smoothed_loss_by_hand():
+def test_the_smoothed_loss_agrees_with_that_by_hand():
     net = tiny_net().eval()
     nn.init.normal_(net[-1].weight)
     recipe = recipe_of("smooth", 1, constant(0.0), 20, label_smoothing=0.2, held_out=0)

@@ -65,7 +65,7 @@ def trained(outcome: subprocess.CompletedProcess) -> tuple[list[dict], torch.Ten
     return curve, torch.cat([torch.tensor(weight) for weight in weights]), processes
 
 
-def test_two_processes_give_the_curve_of_one_also_when_killed_midway(tmp_path):
+def test_two_processes_give_the_curve_of_one_even_when_killed_midway(tmp_path):
     curve, weights, alone = trained(train(ALONE, tmp_path / "one"))
     killed = train(TOGETHER, tmp_path / "two", "--kill")
     assert killed.returncode != 0 and "Signal 9 (SIGKILL)" in killed.stderr + killed.stdout

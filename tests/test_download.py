@@ -83,7 +83,7 @@ def test_the_archive_is_fetched_cached_and_removed(server, tmp_path, capsys):
     assert errors.count("\n") == 1 and "\r" not in errors  # one line where stderr is no terminal
 
 
-def test_an_address_that_is_none_is_a_bad_mirror_like_any_other(server, tmp_path):
+def test_an_invalid_address_is_a_bad_mirror_like_any_other(server, tmp_path):
     check(data.load("cifar10", tmp_path, ["http://[", "http://a b/", *server.urls("whole")]))
 
 

@@ -1,14 +1,17 @@
-"""Every lesson's exercises: solvable, failing cleanly when blank, and telling a wrong answer what is wrong with it."""
+"""Every lesson's exercises: solvable, failing cleanly when blank, and with a hint for every wrong answer."""
 
 import copy
 import re
 
-import exercises
 import jupytext
 import pytest
-from exercises import REGION, role_of
+from in_process import run
+
+from course_utils.author import exercises
+from course_utils.author.exercises import REGION, role_of
 
 NAMES = exercises.names()
+WRONG = exercises.EXERCISES / "wrong"
 STUB = "your answer is missing here"
 PAIRS = {name: zip(*(exercises.split(exercises.read(name, stage)) for stage in ("source", "release")), strict=True)
          for name in NAMES}
@@ -26,7 +29,7 @@ def regenerated(tmp_path_factory):
 
 def wrong_answers(name):
     """The cells of a lesson's file of wrong answers: metadata `answer`, and `hint` or `gamed`."""
-    path = exercises.WRONG / f"{name}.py"
+    path = WRONG / f"{name}.py"
     return [cell for cell in jupytext.read(path, fmt="py:percent").cells if cell.cell_type == "code"]
 
 
@@ -43,7 +46,7 @@ def with_answers(release, source, wrong=None):
 
 
 def errors(cells):
-    return ((role_of(cell), error) for cell, error, _ in exercises.run(cells) if error)
+    return ((role_of(cell), error) for cell, error, _ in run(cells) if error)
 
 
 def first_error(cells):
@@ -52,15 +55,22 @@ def first_error(cells):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_regenerating_gives_no_difference(regenerated, name):
+def test_each_release_is_what_nbgrader_makes_of_its_source(regenerated, name):
     committed, fresh = (exercises.path_of(name, "release", root) for root in (exercises.EXERCISES, regenerated))
-    assert committed.read_text() == fresh.read_text(), "run `python tests/exercises.py release`"
+    assert committed.read_text() == fresh.read_text(), "run `python -m course_utils.author.exercises release`"
+
+
+def test_a_release_is_the_lessons_notebook_and_nothing_else(regenerated):
+    for folder in (exercises.EXERCISES / "release", regenerated / "release"):
+        found = {path.relative_to(folder).as_posix() for path in folder.rglob("*.*")}
+        assert found == {f"{name}/{name}.ipynb" for name in NAMES}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_source_is_in_its_normal_form(name):
     nb = exercises.read(name, "source")
-    assert exercises.from_text(exercises.to_text(nb)) == nb, "write it with `python tests/exercises.py build`"
+    written = exercises.from_text(exercises.to_text(nb))
+    assert written == nb, "write it with `python -m course_utils.author.exercises build`"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -78,20 +88,20 @@ def test_a_lesson_has_four_exercises_of_different_kinds(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_release_tells_nothing_of_the_solution(name):
+def test_a_release_shows_nothing_of_the_solution(name):
     source, release = exercises.read(name, "source"), exercises.read(name, "release")
     text = "\n".join(cell.source for cell in release.cells)
     assert not re.search(r"(BEGIN|END) (SOLUTION|HIDDEN|MARK)", text)
     secret = [region[1] for cell in source.cells for region in REGION.findall(cell.source)]
     secret += [cell.source for cell in source.cells if role_of(cell)[0] == "written"]
-    told = [line for part in secret for line in map(str.strip, part.splitlines()) if len(line) >= LEAK and line in text]
-    assert not told
+    lines = [line.strip() for part in secret for line in part.splitlines()]
+    assert [line for line in lines if len(line) >= LEAK and line in text] == []
     assert not any(cell.get("outputs") for nb in (source, release) for cell in nb.cells)
 
 
 @pytest.mark.parametrize(("name", "source", "release"), EACH)
 def test_the_solution_passes_and_is_silent_on_stderr(name, source, release):
-    for cell, error, stderr in exercises.run(source.setup + source.cells):
+    for cell, error, stderr in run(source.setup + source.cells):
         assert error is None, f"{cell.source}\n{error!r}"
         assert not stderr  # to nbgrader a warning in a test cell is a failure
 
@@ -105,7 +115,7 @@ def test_an_untouched_exercise_fails_only_where_it_is_marked_and_says_why(name, 
 
 
 @pytest.mark.parametrize(("name", "source", "release"), EACH)
-def test_wrong_answers_get_their_hint(name, source, release):
+def test_each_wrong_answer_gets_its_hint(name, source, release):
     wrong = [cell for cell in wrong_answers(name) if cell.metadata["answer"] in source.ids("answer")]
     hinted = {cell.metadata["answer"] for cell in wrong if "hint" in cell.metadata}
     assert hinted == set(source.ids("answer")), "each answer needs a wrong one with its hint"
@@ -121,6 +131,6 @@ def test_wrong_answers_get_their_hint(name, source, release):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_wrong_answer_is_to_an_exercise(name):
+def test_every_answer_has_wrong_ones_and_none_is_left_over(name):
     answers = {each for exercise in exercises.split(exercises.read(name, "source")) for each in exercise.ids("answer")}
     assert {cell.metadata["answer"] for cell in wrong_answers(name)} == answers

@@ -1,14 +1,15 @@
+"""The notebook gate: a lesson that keeps every rule passes, every broken one is caught, and the committed ones pass."""
+
 import json
 
-import gate
 import nbformat
 import pytest
 import toys
-from gate_book import normalise, stamp_of
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 from course_utils import records
-from course_utils.author import lessons, links
+from course_utils.author import gate, lessons, links
+from course_utils.author.gate_book import normalise, stamp_of
 from course_utils.show import progress
 
 REPOSITORY = links.Repository("ada/course", "v1")
@@ -35,15 +36,15 @@ in 10 minutes<!--ledger: vgg:seconds.training / 60-->, with a last loss of 0.50<
 def folder(tmp_path):
     """A course with one lesson, `00_toy.ipynb`, that keeps every rule, and two recorded runs."""
     text = new_output("stream", text="14,990,922 parameters\n")
-    nb = toys.notebook("import numpy\nfrom course_utils.author import lessons", "print(1)")
+    nb = toys.notebook("import numpy\nfrom course_utils import data", "print(1)")
     nb.cells.insert(4, new_markdown_cell(PROSE + "\n\n![A ladder](ladder.png)"))
     for count, cell in enumerate((cell for cell in nb.cells if cell.cell_type == "code"), 1):
         cell.execution_count = count
     nb.cells[3].outputs, nb.cells[3].metadata.tags = [text], ["nbval-check-output"]
     toys.write_course(tmp_path, lesson_00_toy=nb)
     course = tmp_path / "course.toml"
-    told = f'[repository]\naddress = "{REPOSITORY.address}"\nref = "{REPOSITORY.ref}"\n'
-    course.write_text(told + course.read_text())
+    repository = f'[repository]\naddress = "{REPOSITORY.address}"\nref = "{REPOSITORY.ref}"\n'
+    course.write_text(repository + course.read_text())
     (tmp_path / "results").mkdir()
     records = {"vgg": RECORD, "plain": RECORD | {"result": {"accuracy": 0.88}}}
     records["fake"] = RECORD | {"data": {"name": "SYNTHETIC"}}
@@ -150,8 +151,8 @@ LONG = "\n".join(f"x{i} = {i}" for i in range(26))
         (append(new_code_cell(LONG)), "cell 10: 26 lines of code, more than 25"),
         (edit(4, "import numpy", "import pandas"), "cell 4: imports pandas, which readers may not have"),
         (edit(4, "import numpy", "import numpy.nowhere"), "cell 4: imports numpy.nowhere, which does not exist"),
-        (edit(4, "import lessons", "import nothing"), "cell 4: course_utils has no nothing"),
-        (edit(4, "import lessons", "import *"), "cell 4: course_utils has no *"),
+        (edit(4, "import data", "import nothing"), "cell 4: course_utils has no nothing"),
+        (edit(4, "import data", "import *"), "cell 4: course_utils has no *"),
         (edit(1, "ada/course/v1", "ada/course/v2"), "not those of course.toml: run `course links`"),
         (edit(2, "ada/course", "bob/course"), "not those of course.toml"),
         (tag(2), "not those of course.toml"),
@@ -203,11 +204,11 @@ def test_comments_and_layout_leave_the_stamp_fresh(folder):
     before = stamp_of(nb)
     edit(4, "import numpy\n", "import   numpy  # a comment\n\n")(nb)
     assert stamp_of(nb) == before
-    edit(4, "lessons", "data")(nb)
+    edit(4, "import data", "import records")(nb)
     assert stamp_of(nb) != before
 
 
-def test_the_normal_form_of_a_normal_form_is_itself_and_ids_differ(folder):
+def test_normalising_twice_changes_nothing_and_ids_differ(folder):
     nb = nbformat.read(folder / "00_toy.ipynb", as_version=4)
     nb.cells += [new_code_cell("again()"), new_code_cell("again()")]
     once = normalise(nb)

@@ -59,7 +59,7 @@ def test_the_nine_modules_have_the_papers_channels(net):
     assert list(modules(net)) == list(TABLE)
 
 
-def test_weights_against_the_papers_params(net):
+def test_the_weights_are_those_of_the_papers_table(net):
     channels, kilo = 192, 1024
     for name, module in modules(net).items():
         printed = TABLE[name][8]
@@ -72,7 +72,7 @@ def test_weights_against_the_papers_params(net):
         channels = TABLE[name][0]
 
 
-def test_multiply_adds_against_the_papers_ops(net):
+def test_the_multiply_adds_are_those_of_the_papers_table(net):
     for name, module in modules(net).items():
         mega = weights(module) * TABLE[name][1] ** 2 / 1e6
         assert (abs(mega - TABLE[name][9]) > 1) == (name in OFF_IN_OPS), name
@@ -80,7 +80,7 @@ def test_multiply_adds_against_the_papers_ops(net):
     assert abs(1072 * 1024 * 7**2 / 1e6 - 54) < 0.5
 
 
-def test_parameters_by_an_independent_count(net):
+def test_the_parameters_agree_with_an_independent_count(net):
     channels, convolutions, normalised = 192, 3 * 192 * 9, 192
     for name, (out, _, *widths, _, _) in TABLE.items():
         convolutions += weights_by_hand(channels, name)
@@ -110,7 +110,7 @@ def module_by_definition(x: Tensor, state: dict[str, Tensor]) -> Tensor:
 
 
 @pytest.mark.parametrize("side", [7, 8])
-def test_a_module_is_what_the_definition_says(side):
+def test_a_module_computes_what_its_definition_says(side):
     torch.manual_seed(0)
     module = Inception(12, 3, 4, 5, 2, 6, 7).double().eval()
     for name, buffer in module.named_buffers():
@@ -125,7 +125,7 @@ def test_a_module_is_what_the_definition_says(side):
     torch.testing.assert_close(out, module_by_definition(x, module.state_dict()))
 
 
-def test_branches_against_torchvisions(net):
+def test_the_branches_have_the_channels_of_torchvisions(net):
     """The same channels everywhere; the paper's 5x5 is a 3x3 in torchvision, a bug known as pytorch/vision #906."""
     theirs = torchvision_googlenet(weights=None, aux_logits=False, init_weights=False)
     for name, ours in modules(net).items():
@@ -154,7 +154,7 @@ def test_the_maps_halve_twice_after_a_stem_at_full_resolution(net):
 
 
 @pytest.mark.parametrize(("width", "early_pool"), [(1.0, False), (0.5, True), (0.25, True)])
-def test_flops_by_hand_and_by_pytorch(width, early_pool):
+def test_the_flops_agree_with_those_by_hand_and_by_pytorch(width, early_pool):
     net = GoogLeNet(width, early_pool).eval()
     channels = round(192 * width)
     total, side = 3 * channels * 9 * 32**2, 16 if early_pool else 32
@@ -170,7 +170,7 @@ def test_flops_by_hand_and_by_pytorch(width, early_pool):
     assert 2 * total == counter.get_total_flops() == anatomy.flops(net)
 
 
-def test_width_squares_and_early_pool_quarters():
+def test_half_the_width_quarters_the_weights_and_an_early_pool_the_flops():
     size, cost = anatomy.parameters(GoogLeNet()), anatomy.flops(GoogLeNet())
     assert cost == 2_894_483_456
     stem = 2 * 3 * 192 * 9 * 32**2  # works at full resolution in any case
@@ -183,12 +183,12 @@ def test_width_squares_and_early_pool_quarters():
     assert anatomy.flops(GoogLeNet(0.5, True)) == pytest.approx(cost / 16, rel=0.03)
 
 
-def test_the_field_of_the_last_module_is_that_of_the_way_through_all_5x5():
+def test_the_receptive_field_is_that_of_the_path_through_every_5x5():
     fields = {layer.name: layer.receptive_field for layer in anatomy.layers(GoogLeNet(0.125))}
     stem, pools, steps = 3, 2 * 1 + 2 * 2, 4 * (2 * 1 + 5 * 2 + 2 * 4)  # two modules at stride 1, five at 2, two at 4
     assert fields["stage5.1.branch5.1.0"] == stem + pools + steps == 89
     assert fields["stage5.1.branch1.0"] == 89 - 16  # the last module's 5x5 adds four positions of stride 4
 
 
-def test_another_number_of_classes():
+def test_the_number_of_classes_can_be_chosen():
     assert GoogLeNet(0.125, True, classes=100)(torch.zeros(2, 3, 32, 32)).shape == (2, 100)

@@ -1,3 +1,5 @@
+"""Lessons as course.toml and their parameters cells describe them, and what is refused."""
+
 import pytest
 import toys
 
@@ -33,7 +35,7 @@ def test_parameters_are_read_from_the_parameters_cell(course):
         ("WIDTH=128", 128),
     ],
 )
-def test_a_setting_is_read_as_the_default_s_type(course, setting, value):
+def test_a_setting_takes_the_type_of_its_default(course, setting, value):
     plan = lessons.plan(course[1:], "quick", "auto", [setting])[0]
     read = plan[setting.partition("=")[0]]
     assert (read, type(read)) == (value, type(value))
@@ -58,7 +60,7 @@ def test_a_wrong_setting_is_refused(course, setting, complaint):
         lessons.plan(course, "quick", "auto", [setting])
 
 
-def test_a_plan_is_the_preset_the_data_set_and_the_settings_of_the_lessons_that_have_them(course):
+def test_a_plan_holds_the_preset_the_data_set_and_those_settings_that_a_lesson_has(course):
     assert lessons.plan(course, "smoke", "synthetic", ["WIDTH=128", "EPOCHS=3"]) == [
         {"EPOCHS": 3, "DATASET": "synthetic"},
         {"EPOCHS": 3, "DATASET": "synthetic", "WIDTH": 128},
@@ -68,7 +70,7 @@ def test_a_plan_is_the_preset_the_data_set_and_the_settings_of_the_lessons_that_
 @pytest.mark.parametrize(
     ("names", "chosen"), [([], [0, 1]), (["1", "0"], [0, 1]), (["01_two"], [1]), (["01", "1"], [1])]
 )
-def test_lessons_are_chosen_by_number_or_name_in_the_course_s_order(course, names, chosen):
+def test_lessons_are_chosen_by_number_or_name_in_the_courses_order(course, names, chosen):
     assert lessons.choose(course, names) == tuple(course[i] for i in chosen)
 
 

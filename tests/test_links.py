@@ -12,12 +12,12 @@ from urllib.parse import parse_qs
 import nbformat
 import pytest
 import toys
-from gate_book import stamp_of
 from nbformat.v4 import new_markdown_cell
 from test_packaging import ROOT
 
 from course_utils.author import lessons, links
 from course_utils.author.cli import main
+from course_utils.author.gate_book import stamp_of
 from course_utils.plumbing import files
 
 OLD, NEW = links.Repository("ada/course", "v1"), links.Repository("Bob-2/a_tour.v2", "v2.0-rc.1")
@@ -72,7 +72,7 @@ def status_of(arguments):
         return stop.code
 
 
-def test_every_place_tells_the_new_address(course, capsys):
+def test_every_place_gets_the_new_address(course, capsys):
     assert status_of(["--repo", NEW.name, "--ref", NEW.ref]) == 0
     assert capsys.readouterr().out == f"{NEW.address} at {NEW.ref}: {', '.join(PLACES)}\n"
     now = {place: (course / place).read_text() for place in PLACES}
@@ -98,7 +98,7 @@ def test_every_place_tells_the_new_address(course, capsys):
         assert not any(old in text for old in (OLD.name, "ada%2F", "tree%2Fcourse%2F"))
 
 
-def test_what_leads_to_other_people_s_work_is_left_alone(course):
+def test_links_to_other_peoples_work_are_left_alone(course):
     links.rewrite(course / "notebooks", NEW)
     assert OTHERS in (course / "README.md").read_text()
     assert nbformat.read(course / "notebooks" / "01_two.ipynb", as_version=4).cells[1].source == OTHERS
@@ -165,7 +165,7 @@ def test_bad_input_is_one_line_and_writes_nothing(course, capsys, arguments, com
         ("notebooks/course.toml", '[repository]\naddress = "ada/course"\nref = 1\n', "course.toml can't be used"),
     ],
 )
-def test_a_place_that_cannot_be_used_stops_all_before_anything_is_written(course, capsys, place, content, complaint):
+def test_a_file_that_cannot_be_used_stops_all_before_anything_is_written(course, capsys, place, content, complaint):
     (course / place).unlink()
     if content:
         (course / place).write_text(content)
@@ -208,14 +208,14 @@ def test_what_a_kill_left_unfinished_is_completed(course, capsys, tmp_path, done
     left = state(course)
     assert [place for place in PLACES if left[place] != before[place]] == PLACES[:done]
     assert len([path for path in left if files.PARTIAL in path]) == 1
-    repeated = ["--repo", NEW.name, "--ref", NEW.ref] if done == 0 else []  # course.toml tells the rest
+    repeated = ["--repo", NEW.name, "--ref", NEW.ref] if done == 0 else []  # course.toml holds the rest
     assert status_of(repeated) == 0
     assert capsys.readouterr().out.endswith(f": {', '.join(PLACES[done:])}\n")
     assert state(course) == state(whole)
 
 
 @pytest.mark.parametrize("place", PLACES[1:])
-def test_a_place_that_differs_is_found(course, place):
+def test_a_file_that_differs_is_found(course, place):
     path = course / place
     path.write_text(path.read_text().replace(OLD.name, "eve/course").replace("ada%2Fcourse", "eve%2Fcourse"))
     assert list(links.differing(course / "notebooks", links.load(course / "notebooks"))) == [path]
@@ -226,7 +226,7 @@ def test_what_is_committed_agrees_with_course_toml():
     assert [path.relative_to(ROOT).as_posix() for path in wanted] == [], "run `course links`"
 
 
-def test_the_course_under_another_address_tells_the_old_one_nowhere(tmp_path):
+def test_under_another_address_no_file_keeps_the_old_one(tmp_path):
     old = links.load(lessons.NOTEBOOKS)
     for name in ("README.md", "CITATION.cff", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)

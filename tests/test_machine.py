@@ -155,7 +155,7 @@ def test_an_unknown_device_or_precision_is_refused_in_one_line(arguments, messag
     assert "\n" not in str(refusal.value)
 
 
-def test_what_a_record_says_of_the_machine_is_plain_data():
+def test_the_machines_description_in_a_record_is_plain_data():
     said = asdict(machine.hardware(Machine(torch.device("cpu"), torch.bfloat16)))
     assert json.loads(json.dumps(said)) == said
     assert said["precision"] == "bfloat16"

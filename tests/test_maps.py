@@ -28,7 +28,7 @@ def built(name: str) -> tuple[nn.Module, str]:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_grad_cam_is_captums(name):
+def test_grad_cam_agrees_with_captums(name):
     model, layer = built(name)
     classes = torch.tensor([0, 3, 9, 3])
     ours = class_activation_maps(model, layer, images(), classes)
@@ -70,6 +70,6 @@ def test_a_relu_in_place_behind_the_layer_does_not_change_the_maps():
 
 
 @pytest.mark.parametrize("layer", ["stage9", ""])
-def test_an_unknown_layer_is_named(layer):
+def test_an_unknown_layer_is_refused_by_name(layer):
     with pytest.raises(ValueError, match=f"no layer '{layer}' in ResNet: its parts are stem, stage1"):
         feature_maps(ResNet(), layer, images())

@@ -23,7 +23,7 @@ def parameters(net: nn.Module) -> int:
     return sum(p.numel() for p in net.parameters())
 
 
-def test_vggs_parameters_by_hand():
+def test_vgg_has_the_parameters_counted_by_hand():
     fan_in = (3, *WIDTHS)
     convolutions = sum(9 * fan * width + width for fan, width in zip(fan_in, WIDTHS, strict=False))
     linear = (512 * 512 + 512) + (512 * 10 + 10)
@@ -33,7 +33,7 @@ def test_vggs_parameters_by_hand():
     assert parameters(VGG(bn=False)) == parameters(VGG(bn=False, dropout=False)) == convolutions + linear
 
 
-def test_smalls_parameters_by_hand():
+def test_small_has_the_parameters_counted_by_hand():
     assert parameters(Small()) == 27 * 16 + 9 * 16 * 32 + 9 * 32 * 64 + 2 * (16 + 32 + 64) + 650 == 24_346
 
 
@@ -59,7 +59,7 @@ def test_vggs_dropout_rates_are_those_of_the_post():
     assert rates == pytest.approx([0.3, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.5, 0.5], abs=1 / 512)
 
 
-def test_vggs_first_weights_are_msrs():
+def test_vggs_first_weights_are_drawn_as_he_proposed():
     torch.manual_seed(0)
     convolutions = [module for module in VGG().modules() if isinstance(module, nn.Conv2d)]
     assert [conv.out_channels for conv in convolutions] == list(WIDTHS)
@@ -71,7 +71,7 @@ def test_vggs_first_weights_are_msrs():
 
 
 @pytest.mark.parametrize("p", [0.1, 0.3, 0.5, 0.9])
-def test_dropouts_rate_and_expectation(p):
+def test_dropout_drops_at_its_rate_and_keeps_the_expectation(p):
     torch.manual_seed(0)
     layer, count = Dropout(p), 1_000_003
     rounded = round(p * 256) / 256
@@ -105,7 +105,7 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
-def test_dropout_in_every_layout_and_precision(layout, dtype):
+def test_dropout_works_in_every_layout_and_precision(layout, dtype):
     torch.manual_seed(0)
     leaf = (torch.rand(3, 5, 7, 9) + 1).to(dtype).requires_grad_()
     x = LAYOUTS[layout](leaf)

@@ -76,12 +76,12 @@ def written_out(model: NIN, x: Tensor, training: bool = False) -> Tensor:
     return x
 
 
-def test_parameters_by_hand_and_as_published():
+def test_nin_has_the_published_parameters():
     assert anatomy.parameters(NIN()) == sum(CONVOLUTIONS) + sum(SCALES_AND_SHIFTS) == 969_822
     assert f"{anatomy.parameters(NIN()) / 1e6:.2f}" == "0.97"
 
 
-def test_the_variants_parameters_by_hand():
+def test_the_variants_have_the_parameters_counted_by_hand():
     linear = 192 * 8 * 8 * 10 + 10
     assert (linear, CONVOLUTIONS[-1]) == (122_890, 1_930)
     assert anatomy.parameters(NIN(bn=False)) == sum(CONVOLUTIONS)
@@ -104,7 +104,7 @@ def test_both_heads_do_the_same_work():
     assert anatomy.flops(NIN()) == anatomy.flops(NIN(average=False)) == by_hand == 444_973_056
 
 
-def test_geometry():
+def test_maps_and_receptive_fields_have_the_sizes_worked_out_by_hand():
     rows = {row.name: row for row in anatomy.layers(NIN())}
     assert [rows[f"group{i}.{last}"].output_shape for i, last in ((1, 8), (1, 9), (2, 8), (2, 9), (3, 5))] == [
         (96, 32, 32), (96, 16, 16), (192, 16, 16), (192, 8, 8), (192, 8, 8)]
@@ -124,13 +124,13 @@ def test_dropout_of_a_half_stands_behind_both_pools():
 
 
 @pytest.mark.parametrize("options", VARIANTS)
-def test_the_forward_pass_written_out(options):
+def test_the_network_computes_what_plain_functions_compute(options):
     model = scrambled(**options)
     with torch.no_grad():
         torch.testing.assert_close(model.eval()(images()), written_out(model, images()), rtol=1e-4, atol=1e-4)
 
 
-def test_the_forward_pass_in_training_written_out():
+def test_in_training_too_the_network_computes_what_plain_functions_compute():
     model = without_dropout(scrambled())
     with torch.no_grad():
         expected = written_out(model, images(), training=True)
@@ -160,7 +160,7 @@ def test_a_logit_is_the_average_of_its_class_map(bn):
     torch.testing.assert_close(class_maps.mean((2, 3)), logits)
 
 
-def test_grad_cam_of_the_last_maps_is_the_class_map():
+def test_grad_cam_of_the_last_maps_agrees_with_the_class_map():
     model, classes = scrambled(width=48), torch.tensor([3, 1, 4, 1])
     own = maps.feature_maps(model, "head.2", images())[torch.arange(4), classes]
     own = F.interpolate(own[:, None], size=32, mode="bilinear").squeeze(1)
@@ -169,7 +169,7 @@ def test_grad_cam_of_the_last_maps_is_the_class_map():
     torch.testing.assert_close(ours, own / own.amax((1, 2), keepdim=True).clamp_min(1e-30), rtol=1e-4, atol=1e-5)
 
 
-def test_place_does_not_matter_to_the_average_alone():
+def test_only_the_head_that_averages_ignores_where_things_are():
     """Maps with their positions shuffled have the same averages; the linear head tells them apart."""
     order = torch.randperm(64, generator=torch.Generator().manual_seed(0))
     activations = torch.rand(2, 48, 8, 8, generator=torch.Generator().manual_seed(1))

@@ -45,7 +45,7 @@ def test_the_papers_networks_have_its_parameters_and_depth(depth, millions):
     assert sum(isinstance(layer, (nn.Conv2d, nn.Linear)) for layer in model.modules()) == depth
 
 
-def test_resnet20s_parameters_by_hand():
+def test_resnet20_has_the_parameters_counted_by_hand():
     def convolution(channels: int, width: int) -> int:
         return 9 * channels * width + 2 * width  # and the scales and shifts of its BN
 
@@ -67,14 +67,14 @@ def test_a_plain_network_is_the_padded_one_without_the_sum(depth):
     torch.testing.assert_close(plain(images()), residual(images()), rtol=0, atol=0)
 
 
-def test_the_maps_are_those_of_the_paper():
+def test_the_maps_have_the_sizes_of_the_paper():
     shapes = {row.name: row.output_shape for row in anatomy.layers(cifar_resnet(20))}
     assert [shapes[name] for name in ("stem.0", "stage1.2.bn2", "stage2.2.bn2", "stage3.2.bn2", "head.2")] == [
         (16, 32, 32), (16, 32, 32), (32, 16, 16), (64, 8, 8), (10,)]
 
 
 @pytest.mark.parametrize("stem", ["cifar", "imagenet"])
-def test_resnet18_is_torchvisions(stem):
+def test_resnet18_agrees_with_torchvisions(stem):
     ours, theirs = ResNet(stem=stem), lively(torchvisions(stem))
     values = list(theirs.state_dict().values())
     assert [v.shape for v in ours.state_dict().values()] == [v.shape for v in values]
@@ -82,7 +82,7 @@ def test_resnet18_is_torchvisions(stem):
     torch.testing.assert_close(ours.eval()(images()), theirs(images()))
 
 
-def test_resnet18s_published_size():
+def test_resnet18_has_the_published_size():
     assert anatomy.parameters(ResNet()) == 11_173_962
     assert round(anatomy.flops(ResNet()) / 1e6) == 1111
     assert round(anatomy.flops(ResNet(stem="imagenet")) / 1e6) == 74
@@ -137,7 +137,7 @@ def test_a_preactivated_stage_is_its_input_plus_what_its_blocks_add():
     torch.testing.assert_close(out, x + added, rtol=1e-4, atol=1e-4)
 
 
-def test_first_weights_are_those_of_he():
+def test_first_weights_are_drawn_as_he_proposed():
     torch.manual_seed(0)
     for layer in ResNet().modules():
         if isinstance(layer, nn.Conv2d):
@@ -167,6 +167,6 @@ def test_an_unknown_shortcut_or_stem_is_refused_in_one_line(options):
     assert repr(value) in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_an_image_of_the_wrong_size_is_named():
+def test_an_image_of_the_wrong_size_is_refused_with_the_layer_that_fails():
     with pytest.raises(ValueError, match="ResNet cannot take an image of 1x32x32: layer 'stem.0'"):
         anatomy.layers(ResNet(width=4), (1, 32, 32))

@@ -1,3 +1,5 @@
+"""Lessons executed by the runner: one that ends well, one that fails, and one whose kernel dies."""
+
 import json
 import os
 import re

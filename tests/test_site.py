@@ -72,15 +72,20 @@ def launched(page):
 def test_a_lesson_has_a_page_with_all_of_its_figures_described(pages, lesson):
     cells = nbformat.read(lesson.path, as_version=4).cells
     shown = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
-    told = [data["text/plain"] for data in shown if "image/png" in data]
-    assert all(told)
-    assert [image["alt"] for image in article(pages[f"{lesson.name}.html"])] == told
+    described = [data["text/plain"] for data in shown if "image/png" in data]
+    assert all(described)
+    assert [image["alt"] for image in article(pages[f"{lesson.name}.html"])] == described
     assert f"{lesson.name}.html" in {link.get("href") for link in pages["index.html"].all("a")}
 
 
 def test_the_ladder_is_on_the_front_page(pages):
     (ladder,) = article(pages["index.html"])
     assert ladder["src"] == "_images/ladder.png" and "two seconds" in ladder["alt"]
+
+
+def test_of_the_exercises_only_the_releases_and_the_notes_for_teachers_are_published(built):
+    shown = {path.parts[path.parts.index("exercises") + 1] for path in built.rglob("exercises/*")}
+    assert {name.partition(".")[0] for name in shown} == {"release", "TEACHING"}
 
 
 def opens(lesson):
@@ -94,7 +99,7 @@ def opens(lesson):
 
 
 @EVERY_LESSON
-def test_a_lesson_s_launch_buttons_open_that_very_notebook(pages, lesson):
+def test_a_lessons_launch_buttons_open_that_very_notebook(pages, lesson):
     assert opens(lesson) <= launched(pages[f"{lesson.name}.html"])
 
 
@@ -125,6 +130,7 @@ def test_every_link_within_the_site_leads_somewhere(built, pages):
     assert found > 1000 and broken == []
 
 
+@pytest.mark.slow
 @IN_CHROMIUM
 def test_in_a_browser_pages_load_formulas_show_and_search_finds(built, pages, address, tmp_path):
     for name in sorted(pages.keys() - {"genindex.html"}):
@@ -135,12 +141,14 @@ def test_in_a_browser_pages_load_formulas_show_and_search_finds(built, pages, ad
         assert name != "search.html" or "08_davidnet.html" in shown.partition('id="search-results"')[2]
 
 
+@pytest.mark.slow
 @IN_CHROMIUM
 def test_on_a_phone_no_page_is_wider_than_the_screen(pages, address):
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 390, "height": 800})
+        page.set_default_timeout(300_000)  # ms: a busy machine takes long to start
         for name in sorted(pages):
             page.goto(address + name)
             assert page.evaluate("document.documentElement.scrollWidth") == 390, name
@@ -170,7 +178,7 @@ def browse(address, folder):
     command += ["--enable-logging=stderr", "--v=0", "--virtual-time-budget=30000", "--dump-dom", address]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     said = re.findall(r":CONSOLE[:(]\d+\)?\] (.*)", done.stderr)
-    return done.stdout, [line for line in said if "[PST]: " not in line]  # the theme tells what it does
+    return done.stdout, [line for line in said if "[PST]: " not in line]  # the theme logs what it does
 
 
 @pytest.fixture
@@ -199,7 +207,7 @@ def toy(built, tmp_path, monkeypatch):
     return folder
 
 
-def test_what_only_the_notebook_or_the_repository_has(toy, tmp_path):
+def test_links_to_what_the_site_lacks_lead_to_the_repository(toy, tmp_path):
     assert main(["site", "--out", str(tmp_path / "out")]) == 0
     page = (tmp_path / "out" / "00_toy.html").read_text()
     assert "learn" in page and "On Colab, fetch" not in page and "badge" not in " ".join(re.findall("<img[^>]*>", page))
@@ -240,7 +248,7 @@ def test_without_the_lessons_it_says_so_and_writes_nothing(monkeypatch, tmp_path
     assert (said.out, said.err) == ("", f"course: {where}\n") and not (tmp_path / "out").exists()
 
 
-def test_a_warning_fails_the_build_and_the_site_of_before_stays(toy, tmp_path, capfd):
+def test_a_warning_fails_the_build_and_the_earlier_site_stays(toy, tmp_path, capfd):
     out = tmp_path / "out"
     out.mkdir()
     (out / "index.html").write_text("before")

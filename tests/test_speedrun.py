@@ -25,7 +25,7 @@ def images(count: int) -> torch.Tensor:
 
 # The network
 
-def test_parameters_by_hand():
+def test_speednet_has_the_parameters_counted_by_hand():
     convolutions = 9 * (24 * 64 + 64 * 64 + 64 * 256 + 3 * 256 * 256)
     biases = 2 * (64 + 256 + 256)
     trained = 24 + convolutions + biases + 256 * 10
@@ -52,7 +52,7 @@ def functional(net: SpeedNet, x: torch.Tensor) -> torch.Tensor:
     return F.linear(x, weights["head.2.weight"]) / x.shape[1]
 
 
-def test_forward_is_that_of_the_published_definition():
+def test_the_network_computes_what_the_published_definition_computes():
     torch.manual_seed(0)
     net, x = SpeedNet().double(), images(6).double()
     net.set_whitening(x.float())
@@ -96,7 +96,7 @@ def test_newton_schulz_maps_singular_values_by_its_polynomial_and_keeps_the_vect
     torch.testing.assert_close(orthogonalise(matrix).double(), left * values @ right, atol=0.02, rtol=0.02)
 
 
-def test_with_more_steps_it_comes_close_to_the_orthogonal_factor_of_the_svd():
+def test_with_more_steps_newton_schulz_comes_close_to_the_orthogonal_factor_of_the_svd():
     matrix = torch.randn(32, 100, generator=torch.Generator().manual_seed(2))
     left, _, right = torch.linalg.svd(matrix, full_matrices=False)
     product = orthogonalise(matrix, 6).float()
@@ -115,7 +115,7 @@ def muon_by_hand(weight: torch.Tensor, gradients: list[torch.Tensor], rate: floa
     return weight
 
 
-def test_muons_steps_by_hand_whatever_the_gradients_scale():
+def test_muon_takes_the_steps_computed_by_hand_whatever_the_gradients_scale():
     generator = torch.Generator().manual_seed(3)
     start = torch.randn(8, 4, 3, 3, generator=generator)
     gradients = [torch.randn(8, 4, 3, 3, generator=generator) for _ in range(3)]
@@ -129,7 +129,7 @@ def test_muons_steps_by_hand_whatever_the_gradients_scale():
         torch.testing.assert_close(bank.detach(), expected, atol=1e-3, rtol=1e-3)
 
 
-def test_a_bank_without_gradient_stays():
+def test_filters_without_a_gradient_stay_as_they_are():
     bank = nn.Parameter(torch.ones(2, 2, 3, 3))
     Muon([bank], lr=0.1, momentum=0.6).step()
     assert torch.equal(bank, torch.ones(2, 2, 3, 3))
@@ -146,7 +146,7 @@ def speedrun_trainer(name: str = "speedrun", batch_size: int = 10) -> Trainer:
     return Trainer(model, entry.recipe, batches)
 
 
-def test_rates_and_decay_are_those_published():
+def test_rates_and_decay_are_the_published_ones():
     recipe, trainer = RECIPES["speedrun"].recipe, speedrun_trainer()
     trainer.set_rates(0.0)
     sgd, muon = trainer.optimizers

@@ -63,7 +63,7 @@ def steps_of(trainer: Trainer, steps: int, rate: float) -> list[torch.Tensor]:
     {"momentum": 0.0, "weight_decay": 0.0}, {"momentum": 0.9}, {"momentum": 0.9, "weight_decay": 0.1},
     {"dampening": 0.9}, {"nesterov": True}, {"label_smoothing": 0.2},
 ], ids=str)
-def test_sgd_is_what_it_is_by_hand(dtype, settings):
+def test_sgd_takes_the_steps_computed_by_hand(dtype, settings):
     trainer = linear_trainer(dtype, **settings)
     expected = by_hand(trainer, 6, 0.01)
     before = trainer.model[1].weight.detach().clone()
@@ -130,7 +130,7 @@ def test_pictures_grow_by_the_recipe_and_what_is_scored_is_whole():
     assert set(sides["scoring"]) == {32}
 
 
-def test_same_seed_same_curve_and_same_weights():
+def test_the_same_seed_gives_the_same_curve_and_weights():
     nets, runs = [tiny_net(), tiny_net()], []
     for net in nets:
         torch.rand(3)  # what was drawn before doesn't matter
@@ -140,7 +140,7 @@ def test_same_seed_same_curve_and_same_weights():
     assert runs[0].result == runs[1].result
 
 
-def test_another_seed_is_another_run():
+def test_another_seed_gives_another_run():
     nets = [tiny_net(), tiny_net()]
     runs = [fit(net, tiny_recipe(seed=seed), DATASET, machine=CPU) for seed, net in enumerate(nets)]
     assert not same_curve(runs[0].curve, runs[1].curve)
@@ -165,7 +165,7 @@ class Untouchable(Split):
         return super().__getattribute__(name)
 
 
-def test_without_a_test_the_test_set_is_not_touched():
+def test_a_run_without_a_test_never_touches_the_test_set():
     sealed = Untouchable.__new__(Untouchable)
     object.__setattr__(sealed, "labels", DATASET.test.labels)
     run = fit(tiny_net(), tiny_recipe(), replace(DATASET, test=sealed), machine=CPU, test=False)
@@ -230,7 +230,7 @@ def test_evaluation_pairs_each_image_with_its_label_in_any_order():
         assert len(scores.labels) == (40 if augmentation else 50)
 
 
-def test_scores_by_hand():
+def test_the_scores_agree_with_those_by_hand():
     logits = torch.tensor([[2.0, 0, 0], [0, 3, 0], [0, 5, 0], [0, 0, 1], [4, 0, 0], [1, 0, 0]])
     scores = Evaluation(logits, torch.tensor([0, 1, 0, 1, 2, 0]))
     assert scores.accuracy == 0.5
@@ -243,7 +243,7 @@ def test_scores_by_hand():
     assert scores.loss == pytest.approx(-sum(map(math.log, probabilities)) / 6, rel=1e-6)
 
 
-def test_the_record_of_a_run():
+def test_a_record_holds_the_recipe_the_scores_and_the_clearest_mistakes():
     records = []
     run = fit(tiny_net(), tiny_recipe(2), DATASET, machine=CPU,
               on_epoch=lambda run: records.append((len(run.curve), run.finished, run.result.on)))
@@ -318,7 +318,7 @@ def test_a_readers_own_optimizer_trains_resumes_and_is_named_in_the_record(tmp_p
     assert same_curve(fit(tiny_net(), recipe, DATASET, machine=CPU, folder=tmp_path).curve, run.curve)
 
 
-def test_2015s_colours_are_prepared_with_the_statistics_of_what_is_trained_on():
+def test_the_colours_of_2015_are_prepared_with_statistics_of_the_images_trained_on():
     recipe = tiny_recipe(1, colour="yuv", crop=0, flip=None)
     train, held_out, test = training.prepare(recipe, DATASET, CPU, test=True)
     part, rest = data.split(DATASET.train, 40)

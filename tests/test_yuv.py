@@ -30,13 +30,13 @@ def reference(image: np.ndarray) -> np.ndarray:
     return np.stack([y / np.where(deviation > 1e-4, deviation, 1e-4), u, v], axis=-1)
 
 
-def test_colours_by_hand():
+def test_colours_are_converted_as_by_hand():
     colours = torch.tensor([[255.0, 0, 0], [100, 100, 100], [0, 0, 255]]).view(3, 3, 1, 1)
     expected = [[76.245, -37.51815, 156.825], [100, 0.001, 0], [29.07, 111.18, -25.50255]]
     torch.testing.assert_close(yuv.rgb_to_yuv(colours)[:, :, 0, 0], torch.tensor(expected), atol=1e-3, rtol=0)
 
 
-def test_stripes_by_hand():
+def test_stripes_are_normalised_as_by_hand():
     """Stripes of one pixel become +1 and -1: their local mean is a times themselves, their deviation is 1 - a."""
     stripes = (torch.arange(32) % 2 * 2.0 - 1).expand(1, 1, 32, 32)
     inner = slice(6, 26)  # where no window, nor the windows in it, reach over the border

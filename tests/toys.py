@@ -1,4 +1,4 @@
-"""Toy lessons for the tests of what runs and checks lessons."""
+"""Toy lessons with their course.toml, for the tests of what runs, checks, links and publishes lessons."""
 
 from pathlib import Path
 

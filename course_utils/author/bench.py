@@ -1,4 +1,4 @@
-"""What the course's way of feeding, training and asking a network gains over the usual one, on this machine.
+"""How much faster the course feeds, trains and runs a network on this machine than usual code does.
 
 Ours and the usual way take turns, so that whatever else the machine does slows both, and medians are compared.
 """
@@ -98,10 +98,10 @@ def usual_loader(split: Split, batch_size: int, augmented: bool = True) -> torch
 
 
 def in_processes(case: str, batch_size: int, steps: int, repeats: int = 3) -> list[dict[str, Any]]:
-    """So many steps of a case in its `WAYS`: ours against the usual one, then each change against the way before it.
+    """Measure a case in each of its `WAYS`: ours against the usual one, then each change against the way before it.
 
-    Each measurement has a process of its own: what `keep_freed_memory` asks of the allocator holds for a whole
-    process, and memory that one way has kept would help the others.
+    Each measurement has a process of its own: `keep_freed_memory` sets the allocator of a whole process, and memory
+    that one way has kept would help the others.
     """
     ways = list(WAYS[case])
     rates = medians([in_a_process(case, way, batch_size, steps) for way in ways], repeats)

@@ -1,6 +1,6 @@
 """The lessons: what `course.toml` says of them, and what parameters they declare.
 
-Papermill is imported only when parameters are asked for: lesson 0 lists the lessons where it isn't installed.
+Papermill is imported only where parameters are read: lesson 0 lists the lessons where it isn't installed.
 """
 
 import ast
@@ -19,7 +19,7 @@ DATASETS = ("auto", "cifar10", "synthetic")
 
 
 class LessonError(ValueError):
-    """Something asked of the lessons that cannot be done, in one line."""
+    """A request that the lessons cannot meet, said in one line."""
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ class Repository:
 
     @property
     def folder(self) -> str:
-        """What a clone is called."""
+        """The name of a clone's folder."""
         return self.name.partition("/")[2]
 
     @property
@@ -181,7 +181,7 @@ def _link_title(text: str, path: str, repository: Repository) -> str:
 
 
 def _linked(folder: Path, repository: Repository) -> Iterator[tuple[Path, bytes]]:
-    """Every file that may tell the address, with what should be in it, course.toml first."""
+    """Every file that may hold the address, with what should be in it, course.toml first."""
     import nbformat
 
     root, address = folder.parent, repository.address

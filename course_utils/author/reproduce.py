@@ -28,8 +28,8 @@ TRAIN_IMAGES = 50_000
 def reproduce(name: str, dataset: data.Dataset, out: Path, seed: int = 0, epochs: int | None = None) -> Path:
     """Train by the recipe `name` with `seed` and return the path of the record, `out/NAME-seedS.json`.
 
-    Other `epochs` than the recipe's stretch its schedule and are told in the record's name. Checkpoints and a report
-    stand in the folder of the same name; a run that was cut off goes on from there.
+    Other `epochs` than the recipe's stretch its schedule and appear in the record's name. Checkpoints and a report
+    lie in the folder of the same name; a run that was cut off goes on from there.
     """
     entry = RECIPES[name]
     recipe = replace(entry.recipe.stretched(epochs or entry.recipe.epochs), seed=seed)

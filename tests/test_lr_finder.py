@@ -1,4 +1,4 @@
-"""The range test against theory on a quadratic, and that it leaves everything as it was; the one-cycle's schedules."""
+"""The range test against theory on a quadratic, and that it leaves everything as it was; cycled momentum."""
 
 import copy
 import math
@@ -12,8 +12,7 @@ from torch import nn
 
 from course_utils.data import Split
 from course_utils.lr_finder import EXPLODED, range_test
-from course_utils.named_recipes import RECIPES
-from course_utils.schedules import check, constant, one_cycle, stretched, value_at
+from course_utils.schedules import constant, one_cycle, value_at
 from course_utils.training import fit
 
 SPLIT = random_split(80)
@@ -53,7 +52,7 @@ def test_the_model_and_the_random_generators_are_left_as_they_were(mode):
     assert np.array_equal(np.random.get_state()[1], numpy_state)
 
 
-def test_it_gives_the_same_whatever_was_drawn_before():
+def test_the_result_does_not_depend_on_what_was_drawn_before():
     first = range_test(tiny_net(), RECIPE, SPLIT, 1e-3, 1, 10)
     net = tiny_net()
     torch.rand(7)
@@ -139,36 +138,10 @@ def test_it_stops_where_the_loss_is_no_number(bad):
     ({"steps": 1}, r"1 steps: a range test needs at least 2"),
     ({"recipe": tiny_recipe(batch_size=81)}, r"a batch size of 81 for 80 images: choose 1 to 80"),
 ])
-def test_bad_input_is_one_clear_line(arguments, message):
+def test_bad_input_is_refused_in_one_line(arguments, message):
     with pytest.raises(ValueError, match=message) as caught:
         range_test(**{"model": tiny_net(), "recipe": RECIPE, "split": SPLIT} | arguments)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(("epoch", "rate"), [
-    (0, 0.008), (10, 0.064), (20, 0.12), (30, 0.064), (40, 0.008), (45, 0.0044), (50, 0.0008), (60, 0.0008)])
-def test_the_one_cycle_of_the_source(epoch, rate):
-    assert value_at(SOURCE, epoch) == pytest.approx(rate, rel=1e-12)
-
-
-def test_the_one_cycle_is_linear_between_its_knots():
-    rates = [value_at(SOURCE, epoch) for epoch in range(51)]
-    slopes = np.diff(rates)
-    assert slopes == pytest.approx([0.0056] * 20 + [-0.0056] * 20 + [-0.00072] * 10, rel=1e-9)
-
-
-@pytest.mark.parametrize("name", ["onecycle-vgg", "onecycle-resnet", "onecycle-inception"])
-def test_the_recipes_named_after_it_have_it(name):
-    recipe = RECIPES[name].recipe
-    assert (recipe.schedule, recipe.epochs) == (SOURCE, 50)
-
-
-@pytest.mark.parametrize("epochs", [3, 5, 100])
-def test_stretched_keeps_the_shape(epochs):
-    short = stretched(SOURCE, epochs / 50)
-    check(short)
-    for share in np.linspace(0, 1, 41):
-        assert value_at(short, share * epochs) == pytest.approx(value_at(SOURCE, share * 50), rel=1e-9)
 
 
 def test_momentum_knots_reach_the_optimizer_at_every_step(monkeypatch):

@@ -18,7 +18,7 @@ from course_utils.author import lessons, links
 
 @dataclass
 class Book:
-    """A notebook with what it is judged by: its entry in course.toml (if any), recorded runs, the repository."""
+    """A notebook with what it is checked against: its entry in course.toml (if any), recorded runs, the repository."""
 
     nb: NotebookNode
     bytes: int
@@ -53,7 +53,7 @@ class Book:
 
 
 def text_of(output: NotebookNode) -> str:
-    """What of an output is text: a stream, or the text types of a display."""
+    """The text of an output: of a stream, or of the text types of a display."""
     data = output.get("data", {})
     return "".join(output.get("text", "")) + "\n".join("".join(data[key]) for key in data if key.startswith("text/"))
 

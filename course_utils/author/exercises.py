@@ -1,40 +1,35 @@
 """The exercises: from an author's text to nbgrader's source notebook, and from there to the student's release.
 
-    python tests/exercises.py text 01_dataset /tmp/01.py     source notebook -> py:percent text
-    python tests/exercises.py build /tmp/01.py 01_dataset    py:percent text -> source notebook
-    python tests/exercises.py release [LESSON...]            source -> release, by nbgrader
+    python -m course_utils.author.exercises text 01_dataset /tmp/01.py     source notebook -> py:percent text
+    python -m course_utils.author.exercises build /tmp/01.py 01_dataset    py:percent text -> source notebook
+    python -m course_utils.author.exercises release [LESSON...]            source -> release, by nbgrader
 
 In the text a cell says what it is in its first line, `# %% answer="ID"`, `# %% tests="ID" points=2` or
 `# %% [markdown] written="ID" points=3`; this module turns that into nbgrader's metadata and back.
 """
 
 import argparse
-import contextlib
 import copy
-import io
 import os
 import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import jupytext
 import nbformat
-from nbconvert.preprocessors import Preprocessor
 from nbformat import NotebookNode
 
 from course_utils.author import lessons
 
 EXERCISES = lessons.NOTEBOOKS / "exercises"
-WRONG = Path(__file__).parent / "wrong_answers"
 KINDS = ("Fill in", "Predict, then measure", "Debug", "Open")
 HEADING = re.compile(r"## Exercise (?P<number>\d+): (?P<title>.+)\n\n"
                      rf"\*(?P<kind>{'|'.join(KINDS)})\. (?P<minutes>\d+) minutes, (?P<points>\d+) points\.\*")
 REGION = re.compile(r"^ *### BEGIN (SOLUTION|HIDDEN TESTS)\n(.*?)^ *### END \1$", re.MULTILINE | re.DOTALL)
-ROLES = {  # what a cell is called in the author's text: nbgrader's grade, solution, locked
+ROLES = {  # a cell's role in the author's text: nbgrader's flags grade, solution and locked
     "answer": (False, True, False),
     "tests": (True, False, True),
     "written": (True, True, False),
@@ -72,7 +67,7 @@ def read(name: str, stage: str) -> NotebookNode:
 
 
 def role_of(cell: NotebookNode) -> tuple[str, str]:
-    """("answer" | "tests" | "written", ID) of a cell, or ("", "") where it is nbgrader's in no way."""
+    """("answer" | "tests" | "written", ID) of a cell, or ("", "") of one that nbgrader ignores."""
     about = cell.metadata.get("nbgrader")
     if not about:
         return "", ""
@@ -94,7 +89,9 @@ def split(nb: NotebookNode) -> list[Exercise]:
 
 
 def from_text(text: str) -> NotebookNode:
-    """The source notebook that an author's text means, in its normal form: no outputs, ids that stay the same."""
+    """The source notebook of an author's text, in its normal form: no outputs, ids that stay the same."""
+    import jupytext
+
     nb = jupytext.reads(text, "py:percent")
     nb.cells = [cell for cell in nb.cells if cell.source]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -112,7 +109,7 @@ def from_text(text: str) -> NotebookNode:
             if grade:
                 cell.metadata.nbgrader.points = points
             if cell.cell_type == "code":
-                cell.metadata.tags = ["raises-exception"]  # "Run All" goes on behind an answer that is missing
+                cell.metadata.tags = ["raises-exception"]  # "Run All" continues past a missing answer
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     nbformat.validate(nb)
@@ -121,6 +118,8 @@ def from_text(text: str) -> NotebookNode:
 
 def to_text(nb: NotebookNode) -> str:
     """The author's text of a source notebook: the inverse of `from_text`."""
+    import jupytext
+
     nb = copy.deepcopy(nb)
     nb.metadata = NotebookNode(jupytext={"notebook_metadata_filter": "-all"})
     for cell in nb.cells:
@@ -132,8 +131,8 @@ def to_text(nb: NotebookNode) -> str:
     return jupytext.writes(nb, "py:percent")
 
 
-def course(folder: Path):
-    """nbgrader at work in a folder that gets the committed settings; its gradebook is made there."""
+def nbgrader_in(folder: Path):
+    """nbgrader's API for a folder, with the committed settings; its gradebook is made there."""
     from nbgrader.apps import NbGraderAPI
     from traitlets.config.loader import PyFileConfigLoader
 
@@ -150,47 +149,13 @@ def course(folder: Path):
 
 def release(chosen: Iterable[str], folder: Path):
     """Generate releases below `folder` by nbgrader from the committed sources; returns nbgrader there."""
-    api = course(folder)
+    api = nbgrader_in(folder)
     for name in chosen:
         shutil.copytree(EXERCISES / "source" / name, folder / "source" / name)
         outcome = api.generate_assignment(name, force=True, create=True)
         if not outcome["success"]:
             raise ValueError(f"nbgrader refuses {name}: {outcome.get('error', '')}\n{outcome['log']}")
     return api
-
-
-def run(cells: Iterable[NotebookNode]) -> Iterator[tuple[NotebookNode, BaseException | None, str]]:
-    """Run code cells in one fresh namespace in this process: (cell, what it raised, what it wrote to stderr).
-
-    A cell is run when it is asked for: whoever has seen enough spares the time of the rest.
-    """
-    namespace = {"__name__": "__main__"}
-    for cell in cells:
-        if cell.cell_type != "code":
-            continue
-        error, stderr = None, io.StringIO()
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(stderr):
-            try:
-                exec(compile(cell.source, f"<{cell.id}>", "exec"), namespace)
-            except Exception as raised:
-                error = raised
-        yield cell, error, stderr.getvalue()
-
-
-class InProcess(Preprocessor):
-    """Stands in for nbgrader's `Execute`: the same outputs of errors, without a kernel's start."""
-
-    enabled = True  # nbconvert's preprocessors are off unless told otherwise
-
-    def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
-        for cell, error, stderr in run(nb.cells):
-            cell.outputs, cell.execution_count = [], None
-            if stderr:
-                cell.outputs.append(nbformat.v4.new_output("stream", name="stderr", text=stderr))
-            if error:
-                cell.outputs.append(nbformat.v4.new_output(
-                    "error", ename=type(error).__name__, evalue=str(error), traceback=[str(error)]))
-        return nb, resources
 
 
 def main() -> None:

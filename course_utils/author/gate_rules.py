@@ -9,9 +9,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from gate_book import Book, for_colab, normalise, stamp_of, syntax, text_of
-
 from course_utils.author import lessons, links
+from course_utils.author.gate_book import Book, for_colab, normalise, stamp_of, syntax, text_of
 from course_utils.author.lessons import LessonError, Parameter
 from course_utils.show import progress
 
@@ -54,13 +53,13 @@ def executed(book: Book) -> Iterator[str]:
 @rule
 def normalised(book: Book) -> Iterator[str]:
     if normalise(book.nb) != book.nb:
-        yield "not normalised: run `python tests/gate.py normalise`"
+        yield "not normalised: run `python -m course_utils.author.gate normalise`"
 
 
 @rule
 def fresh(book: Book) -> Iterator[str]:
     if book.nb.metadata.get("course", {}).get("stamp") != stamp_of(book.nb):
-        yield "the code has changed since its outputs were made: run `python tests/gate.py execute`"
+        yield "the code has changed since its outputs were made: run `python -m course_utils.author.gate execute`"
 
 
 @rule

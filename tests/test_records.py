@@ -50,7 +50,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_what_is_not_a_record_is_refused(tmp_path, kind):
+def test_a_file_that_is_no_record_is_refused(tmp_path, kind):
     path, content = tmp_path / "run.json", BROKEN[kind]
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     with pytest.raises(RecordError, match="run.json: not a.*record the run again") as refusal:
@@ -58,7 +58,7 @@ def test_what_is_not_a_record_is_refused(tmp_path, kind):
     assert "\n" not in str(refusal.value)
 
 
-def test_a_missing_record_is_a_ledger_error(tmp_path):
+def test_a_missing_record_is_a_clear_error(tmp_path):
     with pytest.raises(RecordError, match="no.json"):
         Run.load(tmp_path / "no.json")
 
@@ -94,7 +94,7 @@ def test_the_results_of_the_course_load():
         assert sum(map(sum, run.result.confusion)) == run.data.test == 10_000
 
 
-def test_the_table_of_results():
+def test_the_table_of_results_has_a_row_for_each_recipe_with_its_interval():
     seeds = [make_run(name="b", seed=seed) for seed in (0, 1)]
     seeds[0].result = replace(seeds[0].result, accuracy=0.93)
     lines = results_table([make_run(), *seeds, make_run(data="SYNTHETIC", name="c")]).splitlines()
@@ -124,7 +124,7 @@ def test_the_interval_of_one_accuracy_holds_the_truth_95_times_in_100():
     assert np.mean(covered) == pytest.approx(0.95, abs=0.015)
 
 
-def test_runs_of_a_recipe_stand_together():
+def test_the_seeds_of_a_recipe_are_grouped():
     runs = [make_run(name="a", seed=0), make_run(name="b"), make_run(name="a", seed=1)]
     assert by_recipe(runs) == {"a": [runs[0], runs[2]], "b": [runs[1]]}
 

@@ -14,11 +14,11 @@ from course_utils.author import reproduce as reproducing
 from course_utils.batches import Augmentation
 from course_utils.named_recipes import RECIPES
 from course_utils.optimizers import SGD
-from course_utils.schedules import value_at
+from course_utils.schedules import one_cycle, value_at
 
 COURSE = [sys.executable, "-m", "course_utils", "reproduce"]
 
-# A recipe small enough for a test, and a process that kills itself after its first epoch if told to.
+# A recipe small enough for a test, and a process that kills itself after its first epoch with --kill.
 TINY = """
 import os, signal, sys
 from dataclasses import replace
@@ -58,7 +58,7 @@ def test_a_recipe_that_was_killed_goes_on_and_ends_like_one_that_was_not(tmp_pat
     assert "SYNTHETIC" in (whole / "tiny-seed0" / "report.html").read_text()
 
 
-def test_seeds_and_epochs_are_told_in_the_records_names(tmp_path):
+def test_seeds_and_epochs_are_in_the_records_names(tmp_path):
     outcome = reproduce("--out", str(tmp_path), "--epochs", "2", "--seed", "3", "--seeds", "2")
     assert outcome.returncode == 0, outcome.stderr
     records = [json.loads((tmp_path / f"tiny-2-epochs-seed{seed}.json").read_text()) for seed in (3, 4)]
@@ -97,13 +97,13 @@ def test_a_budget_in_which_not_one_epoch_fits_trains_nothing(tmp_path, seeds, ta
     (["vgg-short", "--seed", "-1"], "--seed"),
     (["vgg-short", "--out", __file__], "can't write to"),
 ])
-def test_bad_input_gets_one_line_and_status_2(arguments, complaint, tmp_path):
+def test_bad_input_is_refused_in_one_line_with_status_2(arguments, complaint, tmp_path):
     outcome = subprocess.run([*COURSE, *arguments], capture_output=True, text=True, cwd=tmp_path)
     assert outcome.returncode == 2 and outcome.stderr.count("\n") == 1
     assert complaint in outcome.stderr and list(tmp_path.iterdir()) == []
 
 
-def test_the_recipe_of_2015():
+def test_the_vgg_recipe_is_that_of_2015():
     recipe = RECIPES["vgg-2015"].recipe
     assert (recipe.epochs, recipe.batch_size, recipe.colour) == (300, 128, "yuv")
     assert recipe.optimizer == SGD(weight_decay=5e-4, momentum=0.9, dampening=0.9)
@@ -145,19 +145,10 @@ def test_every_recipe_names_a_network_that_can_be_built(name):
     assert entry.recipe.stretched(3).epochs == 3
 
 
-def test_the_recipe_of_davidnet():
-    recipe = RECIPES["davidnet"].recipe
-    assert (recipe.batch_size, recipe.optimizer) == (512, SGD(weight_decay=5e-4, momentum=0.9, nesterov=True))
-    assert (recipe.augmentation, recipe.held_out) == (Augmentation("random", crop=4, cutout=8), 0)
-    assert [value_at(recipe.schedule, epoch) for epoch in (0, 5, 14.5, 24)] == pytest.approx([0, 0.4, 0.2, 0])
-    assert RECIPES["davidnet-light-decay"].recipe.optimizer.weight_decay == 1.25e-4
-
-
-def test_the_one_cycle_of_the_source():
-    recipe = RECIPES["onecycle-resnet"].recipe
-    rates = [value_at(recipe.schedule, epoch) for epoch in (0, 10, 20, 30, 40, 45, 50)]
-    assert rates == pytest.approx([0.008, 0.064, 0.12, 0.064, 0.008, 0.0044, 0.0008])
-    assert recipe.epochs == 50
+@pytest.mark.parametrize("name", ["onecycle-vgg", "onecycle-resnet", "onecycle-inception"])
+def test_the_one_cycle_recipes_have_the_published_cycle_with_cool_down(name):
+    recipe = RECIPES[name].recipe
+    assert (recipe.schedule, recipe.epochs) == (one_cycle(0.008, 0.12, 40, 10, 0.0008), 50)
 
 
 def test_the_ladder_adds_one_rung_at_a_time():

@@ -1,6 +1,6 @@
 """Run lessons once and check them twice, as CI does: that no cell fails, and that checked outputs are as committed.
 
-    python tests/smoke.py [--dataset auto|cifar10|synthetic] [--junit FILE] [LESSON...]
+    python -m course_utils.author.smoke [--dataset auto|cifar10|synthetic] [--junit FILE] [LESSON...]
 
 Copies with the smoke parameters, their committed outputs kept, go to a temporary folder, where nbval runs them and
 compares the cells tagged nbval-check-output. Prints the seconds of each lesson and exits with pytest's status.

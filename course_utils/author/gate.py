@@ -1,9 +1,9 @@
 """The notebook gate: what a committed lesson must be like, and the commands that make it so.
 
-    python tests/gate.py execute NOTEBOOK...          run in place at the defaults, normalise, stamp, check
-    python tests/gate.py normalise [NOTEBOOK...]      drop what differs from machine to machine
-    python tests/gate.py stamp [NOTEBOOK...]          declare the outputs those of the code as it is
-    python tests/gate.py check [NOTEBOOK...]          every rule
+    python -m course_utils.author.gate execute NOTEBOOK...        run in place at the defaults, normalise, stamp, check
+    python -m course_utils.author.gate normalise [NOTEBOOK...]    drop what differs from machine to machine
+    python -m course_utils.author.gate stamp [NOTEBOOK...]        declare the outputs those of the code as it is
+    python -m course_utils.author.gate check [NOTEBOOK...]        every rule
 
 Without a notebook, a command takes every lesson.
 """
@@ -14,11 +14,11 @@ import tempfile
 from pathlib import Path
 
 import nbformat
-from gate_book import Book, normalise, stamp_of
-from gate_rules import RULES
 from nbformat import NotebookNode
 
 from course_utils.author import lessons, runner
+from course_utils.author.gate_book import Book, normalise, stamp_of
+from course_utils.author.gate_rules import RULES
 from course_utils.author.lessons import LessonError
 
 

@@ -65,7 +65,6 @@ def fit(
     model.to(machine.device, memory_format=machine.memory_format)
     run = new_run(model, recipe, dataset, machine, len(train.labels), workers.count)
     trainer = Trainer(model, recipe, train, workers)
-    torch.manual_seed(recipe.seed + workers.rank)
     if folder is not None:
         resume(run, trainer, folder)
 
@@ -121,8 +120,11 @@ class Trainer:
     def epoch(self, number: int) -> tuple[float, float, float, float]:
         """Train on every batch once; `number` counts from 0.
 
-        Returns the mean loss and the accuracy on the batches trained on, the last learning rate, and the seconds taken.
+        What dropout draws depends on the recipe's seed, the epoch's number and the process alone, so that a run that
+        was cut off goes on as if it had not been, on any device. Returns the mean loss and the accuracy on the batches
+        trained on, the last learning rate, and the seconds taken.
         """
+        torch.manual_seed((self.recipe.seed << 30) + (number << 10) + self.workers.rank)
         self.model.train()
         start, steps = time.perf_counter(), len(self.batches)
         loss_sum, right = torch.zeros((), device=self.machine.device), torch.zeros((), device=self.machine.device)
@@ -178,13 +180,10 @@ class Trainer:
         return rate
 
     def state_dict(self) -> dict[str, Any]:
-        generators = {"cpu": torch.get_rng_state()}
-        if self.machine.device.type == "cuda":
-            generators["cuda"] = torch.cuda.get_rng_state()
         average = None if self.average is None else self.average.state_dict()
         return {"model": self.model.state_dict(), "average": average,
                 "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-                "scaler": self.scaler.state_dict(), "steps": self.steps, "generators": generators}
+                "scaler": self.scaler.state_dict(), "steps": self.steps}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
@@ -194,9 +193,6 @@ class Trainer:
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.scaler.load_state_dict(state["scaler"])
-        torch.set_rng_state(state["generators"]["cpu"])
-        if "cuda" in state["generators"]:
-            torch.cuda.set_rng_state(state["generators"]["cuda"])
 
 
 @torch.no_grad()

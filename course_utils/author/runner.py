@@ -17,6 +17,7 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
+from course_utils.author.kernels import kernel_environment
 from course_utils.author.lessons import Lesson, LessonError, literal
 from course_utils.plumbing.files import write_atomically
 from course_utils.show.page import render
@@ -201,7 +202,8 @@ def _this_python() -> type:
     from jupyter_client.kernelspec import KernelSpec
 
     class ThisPython(AsyncKernelManager):
-        kernel_spec = KernelSpec(**get_kernel_dict(["--log-level=ERROR"], ["-Xfrozen_modules=off"]))
+        kernel_spec = KernelSpec(**get_kernel_dict(["--log-level=ERROR"], ["-Xfrozen_modules=off"]),
+                                 env=kernel_environment())
 
     return ThisPython
 

@@ -65,16 +65,10 @@ def test_the_tpu_is_chosen_and_runs_in_bfloat16():
     machine = this_machine()
     assert (machine.device.type, machine.precision) == ("tpu", torch.bfloat16)
     assert machine.memory_format == torch.contiguous_format
-    assert hardware(machine)["gpu"]
+    assert hardware(machine).gpu
     assert seconds_per_call(lambda: torch.ones(2, device=machine.device) + 1, calls=1) > 0
     with pytest.raises(ValueError, match="float16 needs its loss scaled"):
         this_machine(precision="float16")
-
-
-def net_without_dropout() -> nn.Sequential:
-    net = tiny_net()
-    net[3] = nn.Identity()
-    return net
 
 
 def test_fit_resumes_to_the_undisturbed_curve(tmp_path):
@@ -86,13 +80,13 @@ def test_fit_resumes_to_the_undisturbed_curve(tmp_path):
             raise Cut
 
     machine = this_machine(precision="float32")
-    net = net_without_dropout()
+    net = tiny_net()
     undisturbed = fit(net, RECIPE, DATA, machine=machine)
     with pytest.raises(Cut):
-        fit(net_without_dropout(), RECIPE, DATA, machine=machine, folder=tmp_path, on_epoch=cut)
-    resumed = fit(net_without_dropout(), RECIPE, DATA, machine=machine, folder=tmp_path)
+        fit(tiny_net(), RECIPE, DATA, machine=machine, folder=tmp_path, on_epoch=cut)
+    resumed = fit(tiny_net(), RECIPE, DATA, machine=machine, folder=tmp_path)
     assert same_curve(resumed.curve, undisturbed.curve)
-    assert undisturbed.curve[0]["loss"] > undisturbed.curve[1]["loss"]
+    assert undisturbed.curve[0].loss > undisturbed.curve[1].loss
     there = evaluate(net, Batches(DATA.test, 40, machine))
     here = evaluate(net.to("cpu"), Batches(DATA.test, 40, CPU))
     torch.testing.assert_close(there.logits, here.logits, rtol=1e-3, atol=1e-4)
@@ -121,7 +115,7 @@ def test_the_speedrun_trains_with_muon_whitening_small_pictures_and_views():
     net = SpeedNet(4)
     net.set_whitening(next(iter(Batches(DATA.train, 40, machine)))[0])
     run = fit(net, recipe, DATA, machine=machine)
-    assert len(run.result["predictions_with_views"]) == len(DATA.test.labels)
+    assert len(run.result.predictions_with_views) == len(DATA.test.labels)
     there = evaluate(net, Batches(DATA.test, 40, machine), VIEWS["mirror"])
     here = evaluate(net.to("cpu"), Batches(DATA.test, 40, CPU), VIEWS["mirror"])
     assert (there.logits - here.logits).abs().max() < 0.1 * here.logits.std()

@@ -14,7 +14,7 @@ CPU = Machine(torch.device("cpu"), torch.float32)
 
 
 def random_split(n: int, seed: int = 0, classes: int = 10) -> Split:
-    """Noise whose brightness tells the class a little, equally many images of each."""
+    """Noise whose brightness depends a little on the class, equally many images of each."""
     draw = np.random.default_rng(seed)
     labels = draw.permutation(np.arange(n) % classes)
     noise = draw.integers(0, 200, (n, 3, 32, 32), dtype=np.uint8).transpose(0, 2, 3, 1)

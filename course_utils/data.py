@@ -1,9 +1,10 @@
-"""CIFAR-10 as two read-only splits of uint8 images, whatever form it arrives in.
+"""CIFAR-10 as two read-only splits of uint8 images, from whatever form of it there is.
 
-`load()` looks for the cache, then for a source in the root folder (a cache of the first versions, `cifar10.npz` or
-the original archive), then downloads the archive. Every way ends in the same bytes: one file, `cifar10-hwc.npy`, that
-cannot run code, is opened through a memory map and is checked by its SHA-256 each time. Within a class the images
-stand in the order of their digests, so that image 17 is the same image for everyone, and a seed draws the same batches.
+`load()` looks for the cache, then for CIFAR-10 in any other form in the root folder (the archive under any name,
+unzipped or unpacked; `cifar10.npz`; a cache of the first versions), then downloads the archive. Every way ends in the
+same bytes: one file, `cifar10-hwc.npy`, that cannot run code, is opened through a memory map and is checked by its
+SHA-256 each time. Within a class the images stand in the order of their digests, so that image 17 is the same image
+for everyone, and a seed draws the same batches.
 """
 
 import errno
@@ -25,7 +26,7 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)  # of the train images, of pixel / 255
 
 CACHE = "cifar10-hwc.npy"  # its rows are as in `archive`; nothing in it can run code
-OLD_CACHE, NPZ, PART = "cifar10.npy", "cifar10.npz", f"{download.ARCHIVE}.part"
+OLD_CACHE, PART = "cifar10.npy", f"{download.ARCHIVE}.part"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -60,7 +61,7 @@ class Split:
 class Dataset:
     """Train and test split, and what is held out of train. `name` is "CIFAR-10" or "SYNTHETIC".
 
-    `fingerprint` names the exact bytes.
+    `fingerprint` identifies the exact bytes.
     """
 
     name: str
@@ -72,7 +73,7 @@ class Dataset:
 
 
 def _class_by_class(labels: np.ndarray) -> np.ndarray:
-    """Indices that deal out the classes in turn: the first image of each, then the second of each, ..."""
+    """Indices that take the classes in turn: the first image of each, then the second of each, ..."""
     rank = np.empty(len(labels), int)  # of each image within its class
     for label in np.unique(labels):
         members = labels == label
@@ -81,7 +82,7 @@ def _class_by_class(labels: np.ndarray) -> np.ndarray:
 
 
 def split(train: Split, held_out: int = 5000, seed: int = 0) -> tuple[Split, Split]:
-    """Part `train` into what is trained on and `held_out` images for making choices, equally of each class.
+    """Split `train` into images to train on and `held_out` images for making choices, equally many of each class.
 
     The draw depends on the seed alone: RandomState's stream is frozen for all versions of NumPy.
     """
@@ -121,14 +122,18 @@ def load(
     if dataset == "synthetic":
         return stand_in()
     folder = root_folder(root)
+    if folder.is_file():
+        raise DataError(f"{folder} is a file; expected a folder: name the one that holds it, {folder.parent}")
     mirrors = list(mirrors or os.environ.get("COURSE_MIRRORS", "").split() or download.MIRRORS)
     for mirror in mirrors:
         if not mirror.startswith(("http://", "https://")):
-            raise DataError(f"mirror {mirror!r} is no address; expected one that begins with https:// or http://")
+            raise DataError(f"mirror {mirror!r} is not an address; expected one that begins with https:// or http://")
     try:
         labels, rows = _labels_and_rows(folder, mirrors, patient=dataset == "cifar10")
     except download.DownloadError as error:
         advice = f"put {download.ARCHIVE} into {folder}, or name a mirror in the environment variable COURSE_MIRRORS"
+        for path, why in _read(folder)[1].items():
+            advice += f"; {path} was not read: {why}"
         if dataset == "cifar10":
             raise DataError(f"{error}; {advice}") from error
         warnings.warn(f"CIFAR-10 is out of reach, so the data is SYNTHETIC: {error}; {advice}", stacklevel=2)
@@ -186,10 +191,13 @@ def _labels_and_rows(folder: Path, mirrors: list[str], patient: bool) -> tuple[n
     cache, part = folder / CACHE, folder / PART
     if cache.exists():
         return _open_cache(cache)
-    sources = (folder / name for name in (OLD_CACHE, NPZ, download.ARCHIVE))
-    source = next((path for path in sources if path.exists()), part)
-    if source == part and not patient and not (part.exists() and part.stat().st_size >= download.SIZE):
-        mirrors = download.reachable(mirrors)
+    rows, refused = _read(folder)
+    if rows is None:
+        for source, why in refused.items():
+            if source.name in archive.NAMES:
+                raise DataError(f"{source} is refused: {why}; replace it, or remove it to download")
+        if not patient and not (part.exists() and part.stat().st_size >= download.SIZE):
+            mirrors = download.reachable(mirrors)
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
         if cache.exists():  # made by another process in the meantime
@@ -197,24 +205,36 @@ def _labels_and_rows(folder: Path, mirrors: list[str], patient: bool) -> tuple[n
         for leftover in folder.glob(f"{PARTIAL}*-{CACHE}"):  # of a process that was killed
             with suppress(OSError):
                 leftover.unlink()
-        if source == part:
+        fetched = rows is None
+        if fetched:
             have = part.stat().st_size if part.exists() else 0
             if shutil.disk_usage(folder).free < download.SIZE - have + archive.BYTES:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             download.fetch(part, mirrors)
-        try:
-            rows = archive.read(source)
-        except archive.SourceError as error:
-            raise DataError(f"{source} is refused: {error}; replace it, or remove it to download") from error
+            rows = archive.read(part)
         try:
             write_atomically(cache, archive.header(*rows.shape), rows.data)
         except OSError as error:
-            bearable = (*READ_ONLY, *DISK_FULL) if source.name == OLD_CACHE else READ_ONLY
-            if source == part or error.errno not in bearable:
+            if cache.exists():  # on Windows there is no lock, and another process may have it open
+                return _open_cache(cache)
+            bearable = (*READ_ONLY, *DISK_FULL) if (folder / OLD_CACHE).exists() else READ_ONLY
+            if fetched or error.errno not in bearable:
                 raise
             return rows[:, 0], rows  # a good source where nothing can be written: prepared anew each time
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
     return _open_cache(cache)
+
+
+def _read(folder: Path) -> tuple[np.ndarray | None, dict[Path, str]]:
+    """The rows from what lies in `folder`, None if nothing is good, and why each file that was looked at is not."""
+    refused = {}
+    for source in archive.candidates(folder):
+        try:
+            return archive.read(source), refused
+        except (archive.SourceError, OSError) as error:
+            refused[source] = str(error)
+    return None, refused
 
 
 @contextmanager

@@ -59,20 +59,36 @@ def npz(**changes: np.ndarray | None) -> bytes:
     return buffer.getvalue()
 
 
-def archive(evil: object = None) -> bytes:
-    """The original archive of these images; `evil` takes the place of the test batch's labels."""
+def pickles(evil: object = None) -> dict[str, bytes]:
+    """The archive's pickles of these images by name; `evil` takes the place of the test batch's labels."""
     (images, labels), test = splits().values()
     batches = {f"data_batch_{k + 1}": (images[100 * k :][:100], labels[100 * k :][:100]) for k in range(5)}
+    contents = {}
+    for name, (images, labels) in (batches | {"test_batch": test}).items():
+        planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).reshape(-1, 3072)
+        stored = evil if evil and name == "test_batch" else labels.tolist()
+        contents[name] = as_python2({"batch_label": name, "labels": stored, "data": planes})
+    return contents
+
+
+def tar(evil: object = None) -> bytes:
+    """The original archive, unzipped."""
     buffer = io.BytesIO()
-    with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w|") as tar:
-        for name, (images, labels) in (batches | {"test_batch": test}).items():
-            planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).reshape(-1, 3072)
-            stored = evil if evil and name == "test_batch" else labels.tolist()
-            content = as_python2({"batch_label": name, "labels": stored, "data": planes})
+    with tarfile.open(fileobj=buffer, mode="w|") as file:
+        for name, content in pickles(evil).items():
             member = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
             member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
+            file.addfile(member, io.BytesIO(content))
     return buffer.getvalue()
+
+
+def archive(evil: object = None) -> bytes:
+    """The original archive of these images."""
+    return gzip.compress(tar(evil), mtime=0)
+
+
+def md5s(contents: dict[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.md5(content).hexdigest() for name, content in contents.items()}
 
 
 class _AsPython2(pickle._Pickler):
@@ -105,6 +121,7 @@ def constants(archive_bytes: bytes) -> dict[tuple[object, str], object]:
     return {
         (reader, "SIZES"): SIZES,
         (reader, "FINGERPRINTS"): {name: fingerprint(*both) for name, both in splits().items()},
+        (reader, "MEMBER_MD5"): md5s(pickles()),
         (reader, "BYTES"): len(whole),
         (reader, "SHA256"): hashlib.sha256(whole).hexdigest(),
         (reader, "PLANES_SHA256"): hashlib.sha256(old_cache()).hexdigest(),

@@ -18,7 +18,7 @@ RAW = torch.tensor(SPLIT.images).permute(0, 3, 1, 2)
 
 
 def numbered(n: int = 64) -> Split:
-    """Images that carry their number in every pixel, so that one can be told from any part of it."""
+    """Images that carry their number in every pixel, so that any part of one identifies it."""
     return Split(np.tile(np.arange(n, dtype=np.uint8)[:, None, None, None], (1, 32, 32, 3)), np.arange(n))
 
 

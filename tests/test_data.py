@@ -20,6 +20,7 @@ from course_utils.data import DataError, Split
 from course_utils.plumbing import archive, download
 
 HERE = Path(__file__).parent
+NO_MIRROR = ["http://127.0.0.1:9/"]
 
 
 def python(code: str, *args: object) -> subprocess.Popen:
@@ -90,6 +91,67 @@ def test_every_source_ends_in_the_same_cache_and_is_left_alone(tmp_path, fake, s
     check(data.load("auto", tmp_path))  # from the cache alone
 
 
+def unpack(folder: Path, **changes: bytes) -> None:
+    folder.mkdir(parents=True)
+    for name, content in (fake_cifar.pickles() | changes).items():
+        (folder / name).write_bytes(content)
+
+
+@pytest.mark.parametrize("name", [
+    "cifar-10-python (1).tar.gz", "cifar-10-batches-py.tar.gz", "cifar10.tgz", "cifar-10-python.tar",
+])
+def test_the_archive_is_known_under_any_name(tmp_path, fake, name):
+    (tmp_path / "cifar-100-python.tar.gz").write_bytes(b"another data set")
+    (tmp_path / name).write_bytes(fake_cifar.tar() if name.endswith(".tar") else fake)
+    check(data.load("cifar10", tmp_path, NO_MIRROR))
+
+
+@pytest.mark.parametrize("below", [".", "cifar-10-batches-py", "cifar-10-batches-py-target/cifar-10-batches-py"])
+def test_an_unpacked_archive_is_read(tmp_path, fake, below):
+    unpack(tmp_path / "data" / below)
+    check(data.load("cifar10", tmp_path / "data", NO_MIRROR))
+
+
+def test_a_good_source_counts_though_a_bad_one_lies_beside_it(tmp_path, fake):
+    (tmp_path / "cifar10.npy").write_bytes(fake_cifar.old_cache()[:-1])
+    (tmp_path / "cifar-10-python.tar.gz").write_bytes(fake)
+    check(data.load("cifar10", tmp_path, NO_MIRROR))
+
+
+def test_what_lies_there_unread_is_named_with_its_reason(tmp_path, fake):
+    mark = tmp_path / "mark"
+    unpack(tmp_path / "cifar-10-batches-py", test_batch=fake_cifar.pickles(Evil(mark))["test_batch"])
+    (tmp_path / "cifar-10-binary.tar.gz").write_bytes(fake[:1000])
+    (tmp_path / "cifar-10-python.tar").write_bytes(fake_cifar.tar(Evil(mark)))
+    (tmp_path / "cifar-10-python(2).tar").write_bytes(fake_cifar.tar()[:50_000])
+    with pytest.raises(DataError) as error:
+        data.load("cifar10", tmp_path, NO_MIRROR)
+    for what in ("cifar-10-batches-py was not read: expected test_batch with MD5",
+                 "cifar-10-binary.tar.gz was not read: expected 1", "found 1,000 bytes",
+                 "cifar-10-python.tar was not read: expected test_batch with MD5",
+                 "cifar-10-python(2).tar was not read: expected a whole .tar"):
+        assert what in str(error.value)
+    assert "\n" not in str(error.value) and not mark.exists()
+
+
+def test_the_pickles_are_those_that_torchvision_knows():
+    from torchvision.datasets import CIFAR10
+
+    assert dict(CIFAR10.train_list + CIFAR10.test_list) == archive.MEMBER_MD5
+
+
+def test_another_process_may_have_the_cache_open_where_it_cannot_be_replaced(tmp_path, fake, monkeypatch):
+    """As on Windows, which has no lock either: what is there now is as good."""
+    (tmp_path / "cifar10.npz").write_bytes(fake_cifar.npz())
+
+    def refuse(path, *_):
+        path.write_bytes(fake_cifar.cache())  # the other process was faster
+        raise PermissionError(13, "Access is denied")
+
+    monkeypatch.setattr(data, "write_atomically", refuse)
+    check(data.load("cifar10", tmp_path))
+
+
 def test_images_in_another_order_within_their_classes_end_in_the_same_cache(tmp_path, fake):
     images, labels = fake_cifar.splits()["train"]
     for label in range(10):
@@ -117,7 +179,7 @@ def in_memory(path: Path) -> int:
     return sum(int(re.search(r"^Rss: +(\d+) kB", mapping, re.MULTILINE)[1]) for mapping in mappings)
 
 
-@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux tells what is in memory")
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux shows what is in memory")
 def test_images_take_memory_only_once_they_are_used(tmp_path, fake):
     (tmp_path / data.CACHE).write_bytes(fake_cifar.cache())
     train = data.load("cifar10", tmp_path).train
@@ -254,7 +316,9 @@ def test_a_bad_file_is_refused_and_left_alone(tmp_path, fake, name, kind, datase
 
 
 def test_a_pickle_can_build_arrays_and_call_nothing_even_if_the_md5_is_right(tmp_path, fake, monkeypatch):
-    hostile = fake_cifar.archive(Evil(tmp_path / "mark"))
+    evil = Evil(tmp_path / "mark")
+    hostile = fake_cifar.archive(evil)
+    monkeypatch.setattr(archive, "MEMBER_MD5", fake_cifar.md5s(fake_cifar.pickles(evil)))
     monkeypatch.setattr(download, "SIZE", len(hostile))
     monkeypatch.setattr(download, "MD5", hashlib.md5(hostile).hexdigest())
     (tmp_path / download.ARCHIVE).write_bytes(hostile)
@@ -366,7 +430,7 @@ def test_a_read_only_folder_is_read_or_refused_clearly(read_only, tmp_path, fake
 
 def test_a_root_that_is_a_file_is_refused_and_left_alone(tmp_path, fake):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(DataError, match="expected a folder"):
+    with pytest.raises(DataError, match="is a file; expected a folder"):
         data.load("cifar10", tmp_path / "file")
     assert (tmp_path / "file").read_text() == "mine"
 

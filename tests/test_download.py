@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
+from unittest.mock import Mock
 from urllib.parse import quote, unquote
 
 import pytest
@@ -30,11 +31,17 @@ class Mirror(BaseHTTPRequestHandler):
             return server.over.wait()
         if manner == "absent":
             return self.send_error(404)
-        body = {"wrong": bytes(len(server.archive)), "page": b"Please log in"}.get(manner, server.archive)
-        ranges = manner not in ("page", "rangeless", "dead end")
+        if manner.startswith("http:"):  # taken for a proxy
+            return self.send_error(407)
+        body = {"wrong": bytes(len(server.archive))} | dict.fromkeys(("page", "chunked page"), b"Please log in")
+        body = body.get(manner, server.archive)
+        ranges = manner not in ("page", "chunked page", "rangeless", "dead end")
         start = int(asked.removeprefix("bytes=").removesuffix("-")) if ranges else 0
         self.send_response(206 if ranges else 200)
-        self.send_header("Content-Length", str(len(body) - start))
+        if manner.endswith("page"):
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+        if manner != "chunked page":
+            self.send_header("Content-Length", str(len(body) - start))
         if ranges:
             self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
         self.end_headers()
@@ -200,14 +207,24 @@ def small_stand_in(monkeypatch):
     monkeypatch.setattr(synthetic, "draw", lambda *_: draw(0, 100, 20))
 
 
-@pytest.mark.parametrize("manner", ["absent", "page", "silent", "refused", "lookup hangs"])
-def test_auto_falls_back_to_a_loud_stand_in(server, tmp_path, nobody, small_stand_in, monkeypatch, manner):
+@pytest.mark.parametrize(("manner", "cause"), [
+    ("absent", "HTTP Error 404"), ("page", "log in"), ("chunked page", "log in"), ("silent", "no answer|timed out"),
+    ("refused", "Connection refused"), ("lookup hangs", "no answer within 0.5 s"), ("no such name", "Name or service"),
+    ("proxy", "HTTP Error 407"), ("not TLS", "SSL: "),
+])
+def test_auto_falls_back_to_a_loud_stand_in(server, tmp_path, nobody, small_stand_in, monkeypatch, manner, cause):
     if manner in ("silent", "lookup hangs"):
         monkeypatch.setattr(download, "PROBE", 0.5)
     if manner == "lookup hangs":
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_: server.over.wait() and [])
-    mirrors = [nobody] if manner == "refused" else server.urls(manner)
-    with pytest.warns(UserWarning, match="SYNTHETIC.*COURSE_MIRRORS"):
+    if manner == "no such name":
+        monkeypatch.setattr(socket, "getaddrinfo", Mock(side_effect=socket.gaierror(-2, "Name or service not known")))
+    if manner == "proxy":
+        monkeypatch.setenv("http_proxy", server.urls("")[0])
+    mirrors = {"refused": [nobody], "proxy": ["http://mirror.invalid/archive"]}.get(manner, server.urls(manner))
+    if manner == "not TLS":
+        mirrors = [mirror.replace("http:", "https:") for mirror in mirrors]
+    with pytest.warns(UserWarning, match=f"SYNTHETIC.*({cause}).*COURSE_MIRRORS"):
         dataset = data.load("auto", tmp_path / "new", mirrors)
     assert dataset.name == "SYNTHETIC" and dataset.classes == synthetic.CLASSES
     assert not (tmp_path / "new").exists()

@@ -2,7 +2,7 @@
 
 A row is an image: its label, then its 32 x 32 x 3 pixels, uint8; 50,000 train rows, then 10,000 test rows. Labels
 keep their official sequence, and the k-th place of a class takes the class's k-th image in the order of digests: the
-rows are the same bytes from every source, and one SHA-256 tells whether they are right.
+rows are the same bytes from every source, and one SHA-256 shows whether they are right.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ import math
 import pickle
 import tarfile
 import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,16 @@ BYTES = len(header(60_000, 3073)) + 60_000 * 3073  # of the rows as a .npy file
 SHA256 = "ebf6a0b05dfe8138e6612f00e21f7ce446a3ce1e501af98e9893b4502a46f3c7"
 # The same with the pixels of a row as 3 x 32 x 32: the cache of the first versions, and what records call their data.
 PLANES_SHA256 = "4ecd51812fddcb31a94688d92a9299c0862deeff589da12a648620d8c25c66e2"
-BATCHES = {"train": [f"data_batch_{k}" for k in range(1, 6)], "test": ["test_batch"]}
+MEMBER_MD5 = {  # of the archive's pickles, as torchvision lists them; the last one is the test split
+    "data_batch_1": "c99cafc152244af753f735de768cd75f",
+    "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+    "data_batch_4": "634d18415352ddfa80567beed471001a",
+    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+    "test_batch": "40351d587109b95175f43aff81a1287e",
+}
+LARGEST = 1 << 25  # bytes of a pickle: each has 31 million
+NAMES = ("cifar10.npy", "cifar10.npz", download.ARCHIVE)  # of files that must be right if they are there
 Splits = dict[str, tuple[np.ndarray, np.ndarray]]  # images (N, 32, 32, 3) and labels (N,) by the split's name
 
 
@@ -43,13 +53,27 @@ class SourceError(Exception):
     """What a file should have held and what it holds."""
 
 
+def candidates(folder: Path) -> list[Path]:
+    """What may hold CIFAR-10 in a folder: files of the names above, the archive's unpacked folder, other `cifar*`."""
+    named = [folder / name for name in NAMES]
+    patterns = ("data_batch_1", "cifar*/data_batch_1", "cifar*/*/data_batch_1")
+    unpacked = [path.parent for pattern in patterns for path in sorted(folder.glob(pattern))]
+    others = [path for path in sorted(folder.glob("cifar*")) if path.is_file() and path.suffix != ".part"]
+    return [path for path in named if path.exists()] + unpacked + [path for path in others if path not in named]
+
+
 def read(path: Path) -> np.ndarray:
-    """The rows from a `cifar10.npz`, from the original archive or from a cache of the first versions (.npy).
+    """The rows from one of the `candidates`.
+
+    A folder has the archive's pickles, an .npz what `np.savez` wrote, an .npy is a cache of the first versions, a .tar
+    the archive unzipped. Anything else should be the archive itself, under any name.
 
     Raises:
-        SourceError: the file is not what its name says.
+        SourceError: it does not hold CIFAR-10.
     """
-    return canonical({".npz": _npz, ".npy": _planes}.get(path.suffix, _archive)(path))
+    if path.is_dir():
+        return canonical(_splits((name, (path / name).read_bytes()) for name in MEMBER_MD5 if (path / name).exists()))
+    return canonical({".npz": _npz, ".npy": _planes, ".tar": _tar}.get(path.suffix, _archive)(path))
 
 
 def mapped(path: Path, sha256: str) -> np.ndarray:
@@ -112,7 +136,7 @@ def _member(file: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> np.ndar
     with file.open(name) as member:
         data = member.read(size) if found == size else b""
     if len(data) != size or not data.startswith(start):
-        raise SourceError(f"expected {name} to be uint8 of shape {shape}, found another one ({found:,} bytes)")
+        raise SourceError(f"expected {name} to be uint8 of shape {shape}, found something else ({found:,} bytes)")
     return np.frombuffer(data, np.uint8, offset=len(start)).reshape(shape)
 
 
@@ -125,26 +149,52 @@ def _planes(path: Path) -> Splits:
 
 
 def _archive(path: Path) -> Splits:
-    """The original archive, its members read in memory, one pass, once its size and MD5 are right."""
+    """The original archive, opened once its size and MD5 are right."""
     size = path.stat().st_size
     found = download.md5(path) if size == download.SIZE else "another"
     if found != download.MD5:
         raise SourceError(
             f"expected {download.SIZE:,} bytes with MD5 {download.MD5}, found {size:,} bytes with {found}"
         )
-    batches = {}
-    with tarfile.open(path, "r|gz") as file:
+    return _splits(_members(path, "r|gz"))
+
+
+def _tar(path: Path) -> Splits:
+    try:
+        return _splits(_members(path, "r|"))
+    except SourceError:
+        raise
+    except Exception as error:  # of many kinds, where hostile bytes meet tarfile
+        raise SourceError(f"expected a whole .tar of CIFAR-10, found a broken one ({error})") from error
+
+
+def _members(path: Path, mode: str) -> Iterator[tuple[str, bytes]]:
+    """Name and content of the pickles in a tar file, read in memory, in one pass."""
+    with tarfile.open(path, mode) as file:
         for member in file:
             name = Path(member.name).name
-            if name in sum(BATCHES.values(), []):
-                batches[name] = _Arrays(file.extractfile(member), encoding="bytes").load()
-    return {
-        split: (
-            np.concatenate([batches[name][b"data"] for name in names]).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1),
-            np.concatenate([batches[name][b"labels"] for name in names]),
-        )
-        for split, names in BATCHES.items()
-    }
+            if name in MEMBER_MD5 and member.isfile():
+                yield name, file.extractfile(member).read(LARGEST)
+
+
+def _splits(pickles: Iterable[tuple[str, bytes]]) -> Splits:
+    """From the archive's pickles by name, each opened once its MD5 is right."""
+    batches = {}
+    for name, content in pickles:
+        found = hashlib.md5(content).hexdigest()
+        if found != MEMBER_MD5[name]:
+            raise SourceError(f"expected {name} with MD5 {MEMBER_MD5[name]}, found {found}")
+        batches[name] = _Arrays(io.BytesIO(content), encoding="bytes").load()
+    if missing := ", ".join(name for name in MEMBER_MD5 if name not in batches):
+        raise SourceError(f"expected {len(MEMBER_MD5)} batches, found no {missing}")
+
+    def joined(*names: str) -> tuple[np.ndarray, np.ndarray]:
+        planes = np.concatenate([batches[name][b"data"] for name in names])
+        labels = np.concatenate([batches[name][b"labels"] for name in names])
+        return planes.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), labels
+
+    *train, test = MEMBER_MD5
+    return {"train": joined(*train), "test": joined(test)}
 
 
 class _Arrays(pickle.Unpickler):

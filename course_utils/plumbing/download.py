@@ -9,7 +9,7 @@ import re
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from io import FileIO
 from pathlib import Path
 from threading import Thread
@@ -42,19 +42,26 @@ def md5(path: Path) -> str:
         return hashlib.file_digest(file, "md5").hexdigest()
 
 
+def _failure(outcomes: dict[str, str]) -> DownloadError:
+    """What each mirror did, those that did the same together."""
+    mirrors = {outcome: ", ".join(m for m in outcomes if outcomes[m] == outcome) for outcome in outcomes.values()}
+    causes = "; ".join(f"{names} {outcome}" for outcome, names in mirrors.items())
+    return DownloadError(f"no mirror gave {ARCHIVE} ({SIZE:,} bytes, MD5 {MD5}): {causes}")
+
+
 def reachable(mirrors: Sequence[str]) -> list[str]:
     """Those of `mirrors` that offer the archive, all asked at once, within PROBE seconds; DownloadError if none.
 
     The threads are daemons and are left behind when time is up: nothing else ends a name lookup that hangs.
     """
-    offers = []
+    outcomes = dict.fromkeys(mirrors, f"gave no answer within {PROBE:g} s")
 
     def ask(mirror: str) -> None:
         try:
             _request(mirror, 0, PROBE).close()
-            offers.append(mirror)
-        except MirrorError:
-            pass
+            outcomes[mirror] = ""
+        except MirrorError as error:
+            outcomes[mirror] = str(error)
 
     deadline = time.monotonic() + PROBE
     threads = [Thread(target=ask, args=(mirror,), daemon=True) for mirror in mirrors]
@@ -62,86 +69,85 @@ def reachable(mirrors: Sequence[str]) -> list[str]:
         thread.start()
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-    if not offers:
-        raise DownloadError(f"no mirror of {ARCHIVE} answered within {PROBE:g} s")
-    return [mirror for mirror in mirrors if mirror in offers]
+    refusals = {mirror: outcome for mirror, outcome in list(outcomes.items()) if outcome}
+    if len(refusals) == len(outcomes):
+        raise _failure(refusals)
+    return [mirror for mirror in mirrors if mirror not in refusals]
 
 
 def fetch(part: Path, mirrors: Sequence[str]) -> None:
     """Bring the whole archive to `part`, going on from what an interrupted download left there.
 
     The mirrors take turns, and another round follows as long as the last one brought something. Wrong bytes are
-    thrown away, and so are the mirrors that gave them.
+    thrown away, and the mirror that gave the last of them is asked no more.
 
     Raises:
         DownloadError: no mirror is left, or a whole round brought nothing. What did come stays in `part`.
         OSError: `part` can't be written.
     """
-    mirrors, givers, outcomes = list(mirrors), set(), {}
-    with part.open("ab", buffering=0) as file, _Progress(part) as progress:
-        inherited = file.tell() > 0
-        while mirrors:
-            before = file.tell()
-            for mirror in mirrors:
-                if file.tell() >= SIZE:
-                    break
-                have = file.tell()
-                outcomes[mirror] = _take_turn(file, mirror, progress)
-                if file.tell() > have:
-                    givers.add(mirror)
-            if file.tell() >= SIZE:
-                if (found := md5(part)) == MD5:
-                    return
-                file.truncate(0)
-                file.seek(0)
-                if not inherited:  # what an earlier run left may have been wrong: then nobody is to blame yet
-                    outcomes |= dict.fromkeys(givers, f"gave bytes with MD5 {found}, not {MD5}")
-                    mirrors = [mirror for mirror in mirrors if mirror not in givers]
-                inherited, givers = False, set()
-            elif file.tell() == before:
-                break
+    if part.exists() and part.stat().st_size >= SIZE:
+        if md5(part) == MD5:
+            return
+        part.unlink()
+    print(f"Fetching CIFAR-10 ({SIZE / 1e6:.0f} MB) to {part.parent}", file=sys.stderr)
+    mirrors, outcomes, gained = list(mirrors), {}, True
+    with part.open("ab", buffering=0) as file:
+        resumed = file.tell() > 0
+        while mirrors and gained:
+            gained = False
+            for mirror in list(mirrors):
+                start = file.tell()
+                outcomes[mirror] = _take_turn(file, mirror)
+                gained = gained or file.tell() > start
+                if file.tell() == SIZE:
+                    if (found := md5(part)) == MD5:
+                        return
+                    file.truncate(0)
+                    file.seek(0)
+                    if not resumed:  # else what an earlier run left may have been wrong: nobody is to blame yet
+                        outcomes[mirror] = f"gave bytes with MD5 {found}, not {MD5}"
+                        mirrors.remove(mirror)
+                    resumed = False
+    if sys.stderr.isatty():
+        print(file=sys.stderr)  # what is printed next does not belong behind the bar
     if not part.stat().st_size:
         part.unlink()
-    told = "; ".join(f"{mirror} {outcome}" for mirror, outcome in outcomes.items())
-    raise DownloadError(f"no mirror gave {ARCHIVE} ({SIZE:,} bytes, MD5 {MD5}): {told}")
+    raise _failure(outcomes)
 
 
-def _take_turn(file: FileIO, mirror: str, progress: "_Progress") -> str:
-    """Append what `mirror` gives within TURN seconds; say why it ended."""
-    deadline = time.monotonic() + TURN
+def _take_turn(file: FileIO, mirror: str) -> str:
+    """Append what `mirror` gives within TURN seconds, never more than the archive has; say why it ended."""
+    deadline, start = time.monotonic() + TURN, file.tell()
     try:
-        for chunk in _chunks(mirror, file.tell()):
-            while chunk:
-                chunk = chunk[file.write(chunk) :]
-            progress.show(file.tell(), mirror)
-            if time.monotonic() > deadline:
-                return f"gave way to the next after {TURN:g} s"
+        response = _request(mirror, start, STALL)
     except MirrorError as error:
         return str(error)
-    return "gave the rest"
-
-
-def _chunks(mirror: str, start: int) -> Iterator[bytes]:
-    """The bytes of the archive from `start` on as they arrive, never more than it has."""
-    with _request(mirror, start, STALL) as response:
+    with response:
         at = start if response.status == 206 else 0  # a server that knows no ranges begins at the beginning
         while at < SIZE:
             try:
                 chunk = response.read1(min(CHUNK, SIZE - at))
             except (OSError, http.client.HTTPException) as error:
-                raise MirrorError(f"broke off at byte {at:,} ({error})") from error
+                return f"broke off at byte {at:,} ({error})"
             if not chunk:
-                raise MirrorError(f"ended at byte {at:,}")
-            yield chunk[max(0, start - at) :]
+                return f"ended at byte {at:,}"
+            new = chunk[max(0, start - at) :]
+            while new:
+                new = new[file.write(new) :]
             at += len(chunk)
+            _draw_bar(file.tell(), mirror)
+            if at < SIZE and time.monotonic() > deadline:
+                return f"gave way to the next after {TURN:g} s"
+    return "gave the rest"
 
 
 def _request(mirror: str, start: int, timeout: float) -> http.client.HTTPResponse:
     """The answer of `mirror`, if that is the archive's bytes from `start` on, or all of them."""
     headers = {"Range": f"bytes={start}-", "User-Agent": "cifar10-course"}
+    opener = urllib.request.build_opener()  # asks for proxies now; that of `urlopen` does so once
     try:
-        response = urllib.request.urlopen(urllib.request.Request(mirror, headers=headers), timeout=timeout)
-    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: an address that is none
+        response = opener.open(urllib.request.Request(mirror, headers=headers), timeout=timeout)
+    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: not an address
         raise MirrorError(f"gave no answer ({error})") from error
     if response.status == 206:
         offer = response.headers.get("Content-Range", "")
@@ -149,30 +155,17 @@ def _request(mirror: str, start: int, timeout: float) -> http.client.HTTPRespons
     else:
         offer = response.headers.get("Content-Length", str(SIZE))
         good = offer == str(SIZE)
-    if not good:
+    is_page = response.headers.get_content_type() == "text/html"
+    if is_page or not good:
         response.close()
-        raise MirrorError(f"offers another file ({offer or 'of unknown size'})")
+        offered = "a web page: does this network ask you to log in?" if is_page else offer or "of unknown size"
+        raise MirrorError(f"offers another file ({offered})")
     return response
 
 
-class _Progress:
-    """A bar on stderr that is redrawn as bytes arrive if that is a terminal, else one line."""
-
-    def __init__(self, part: Path) -> None:
-        self.live, self.drawn = sys.stderr.isatty(), 0.0
-        print(f"Fetching CIFAR-10 ({SIZE / 1e6:.0f} MB) to {part.parent}", file=sys.stderr)
-
-    def __enter__(self) -> "_Progress":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.drawn:
-            print(file=sys.stderr)
-
-    def show(self, have: int, mirror: str) -> None:
-        now = time.monotonic()
-        if self.live and (now > self.drawn + 0.2 or have == SIZE):
-            self.drawn = now
-            bar = "#" * (30 * have // SIZE)
-            line = f"\r{bar:.<30} {have / SIZE:4.0%} {have / 1e6:5.0f} MB  {urlsplit(mirror).netloc:<40.40}"
-            print(line, end="", file=sys.stderr, flush=True)
+def _draw_bar(have: int, mirror: str) -> None:
+    """On a terminal, how much has come and from where; elsewhere nothing."""
+    if sys.stderr.isatty():
+        bar, host = "#" * (30 * have // SIZE), urlsplit(mirror).netloc
+        line = f"\r{bar:.<30} {have / SIZE:4.0%} {have / 1e6:5.0f} MB  {host:<40.40}"
+        print(line, end="\n" if have == SIZE else "", file=sys.stderr, flush=True)

@@ -2,7 +2,7 @@
 
 The kind of a scene is the shape of its one figure. Place, size, tilt and colours of the figure, background texture,
 noise and a bar that hides part of the scene are drawn at random, so that neither the mean colour nor any one pixel
-gives the kind away, and some scenes nobody can tell. All arithmetic is in integers, on bits from a generator whose
+gives the kind away, and some scenes are beyond anyone. All arithmetic is in integers, on bits from a generator whose
 stream NumPy promises to keep: the same seed gives the same bytes on every machine.
 """
 

@@ -7,32 +7,20 @@ SHA-256 each time. Within a class the images stand in the order of their digests
 for everyone, and a seed draws the same batches.
 """
 
-import errno
 import hashlib
 import os
-import shutil
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from course_utils.plumbing import archive, download, synthetic
-from course_utils.plumbing.files import PARTIAL, write_atomically
+from course_utils.plumbing import archive, cache, download, synthetic
+from course_utils.plumbing.cache import DataError
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)  # of the train images, of pixel / 255
-
-CACHE = "cifar10-hwc.npy"  # its rows are as in `archive`; nothing in it can run code
-OLD_CACHE, PART = "cifar10.npy", f"{download.ARCHIVE}.part"
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
-
-
-class DataError(Exception):
-    """The data can't be had. One clear line: what was wrong, what was expected, what to do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,23 +117,20 @@ def load(
         if not mirror.startswith(("http://", "https://")):
             raise DataError(f"mirror {mirror!r} is not an address; expected one that begins with https:// or http://")
     try:
-        labels, rows = _labels_and_rows(folder, mirrors, patient=dataset == "cifar10")
+        labels, images = cache.labels_and_images(folder, mirrors, patient=dataset == "cifar10")
     except download.DownloadError as error:
         advice = f"put {download.ARCHIVE} into {folder}, or name a mirror in the environment variable COURSE_MIRRORS"
-        for path, why in _read(folder)[1].items():
+        for path, why in cache.read(folder)[1].items():
             advice += f"; {path} was not read: {why}"
         if dataset == "cifar10":
             raise DataError(f"{error}; {advice}") from error
         warnings.warn(f"CIFAR-10 is out of reach, so the data is SYNTHETIC: {error}; {advice}", stacklevel=2)
         return stand_in()
     except OSError as error:
-        if error.errno in DISK_FULL:
-            (folder / PART).unlink(missing_ok=True)
         raise DataError(
             f"can't prepare CIFAR-10 in {folder}: {error.strerror or error}; expected a folder to read and write with "
             "0.4 GB free: make room, or name another folder in the environment variable COURSE_DATA"
         ) from error
-    images, labels = rows[:, 1:].reshape(-1, 32, 32, 3), labels.astype(np.int64)
     cut = archive.SIZES["train"]
     train, test = Split(images[:cut], labels[:cut]), Split(images[cut:], labels[cut:])
     return Dataset("CIFAR-10", train, test, archive.PLANES_SHA256, CLASSES)
@@ -163,102 +148,5 @@ def stand_in(seed: int = 0, train: int = 50_000, test: int = 10_000) -> Dataset:
 
 def root_folder(root: str | Path | None = None) -> Path:
     """Where the data is kept: `root`, else what COURSE_DATA names, else the user's cache folder."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(root or os.environ.get("COURSE_DATA") or f"{cache}/cifar10-course").expanduser()
-
-
-def describe(dataset: Dataset, root: str | Path | None = None) -> str:
-    """What was loaded, for people: name, file, counts, mean and std of the train pixels, fingerprint."""
-    counts = np.zeros((3, 256))
-    for images in np.array_split(dataset.train.images, 20):
-        counts += [np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(3)]
-    share, value = counts / counts.sum(1, keepdims=True), np.arange(256) / 255
-    mean = share @ value
-    std = np.sqrt(share @ value**2 - mean**2)
-    cache = root_folder(root) / CACHE
-    kept = dataset.name == "CIFAR-10" and cache.exists()
-    return "\n".join([
-        f"{dataset.name}: {len(dataset.train):,} train and {len(dataset.test):,} test images, "
-        f"{len(dataset.classes)} classes: {', '.join(dataset.classes)}",
-        f"file: {cache} ({cache.stat().st_size:,} bytes)" if kept else "file: none, held in memory",
-        f"train mean: {', '.join(f'{m:.4f}' for m in mean)}   std: {', '.join(f'{s:.4f}' for s in std)}",
-        f"fingerprint: SHA-256 {dataset.fingerprint}",
-    ])
-
-
-def _labels_and_rows(folder: Path, mirrors: list[str], patient: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Labels, and rows of label and image, of the cache in `folder`, which is made first where there is none."""
-    cache, part = folder / CACHE, folder / PART
-    if cache.exists():
-        return _open_cache(cache)
-    rows, refused = _read(folder)
-    if rows is None:
-        for source, why in refused.items():
-            if source.name in archive.NAMES:
-                raise DataError(f"{source} is refused: {why}; replace it, or remove it to download")
-        if not patient and not (part.exists() and part.stat().st_size >= download.SIZE):
-            mirrors = download.reachable(mirrors)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
-        if cache.exists():  # made by another process in the meantime
-            return _open_cache(cache)
-        for leftover in folder.glob(f"{PARTIAL}*-{CACHE}"):  # of a process that was killed
-            with suppress(OSError):
-                leftover.unlink()
-        fetched = rows is None
-        if fetched:
-            have = part.stat().st_size if part.exists() else 0
-            if shutil.disk_usage(folder).free < download.SIZE - have + archive.BYTES:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            download.fetch(part, mirrors)
-            rows = archive.read(part)
-        try:
-            write_atomically(cache, archive.header(*rows.shape), rows.data)
-        except OSError as error:
-            if cache.exists():  # on Windows there is no lock, and another process may have it open
-                return _open_cache(cache)
-            bearable = (*READ_ONLY, *DISK_FULL) if (folder / OLD_CACHE).exists() else READ_ONLY
-            if fetched or error.errno not in bearable:
-                raise
-            return rows[:, 0], rows  # a good source where nothing can be written: prepared anew each time
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-    return _open_cache(cache)
-
-
-def _read(folder: Path) -> tuple[np.ndarray | None, dict[Path, str]]:
-    """The rows from what lies in `folder`, None if nothing is good, and why each file that was looked at is not."""
-    refused = {}
-    for source in archive.candidates(folder):
-        try:
-            return archive.read(source), refused
-        except (archive.SourceError, OSError) as error:
-            refused[source] = str(error)
-    return None, refused
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let one process at a time work in `folder`; where the system has no such lock, go on without it."""
-    try:
-        import fcntl
-    except ImportError:  # on Windows
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some network file systems
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _open_cache(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        rows = archive.mapped(path, archive.SHA256)
-    except archive.SourceError as error:
-        raise DataError(f"{path} is damaged: {error}; delete it and load again") from error
-    # Reading the labels brings every page of a mapping into memory. So they have one of their own, which is let go.
-    labels = np.load(path, mmap_mode="r", allow_pickle=False)[:, 0]
-    return np.array(labels), np.asarray(rows)
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(root or os.environ.get("COURSE_DATA") or f"{home}/cifar10-course").expanduser()

@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 
 from course_utils import data
+from course_utils.author.describe import describe
 from course_utils.data import DataError, Split
-from course_utils.plumbing import archive, download
+from course_utils.plumbing import archive, cache, download
+from course_utils.plumbing.cache import CACHE
 
 HERE = Path(__file__).parent
 NO_MIRROR = ["http://127.0.0.1:9/"]
@@ -57,7 +59,7 @@ def test_real_data_has_the_official_labels_and_the_published_statistics(real_roo
     assert dataset.test.labels[:8].tolist() == [3, 8, 8, 0, 6, 6, 1, 6]
     assert np.bincount(dataset.train.labels).tolist() == [5000] * 10
     assert np.bincount(dataset.test.labels).tolist() == [1000] * 10
-    told = data.describe(dataset, real_root)
+    told = describe(dataset, real_root)
     assert "train mean: {:.4f}, {:.4f}, {:.4f}   std: {:.4f}, {:.4f}, {:.4f}".format(*data.MEAN, *data.STD) in told
     assert dataset.fingerprint in told and "50,000" in told
     kept, held_out = data.split(dataset.train)
@@ -84,9 +86,9 @@ def test_every_source_ends_in_the_same_cache_and_is_left_alone(tmp_path, fake, s
     path.chmod(0o444)
     before = path.read_bytes(), path.stat().st_mtime_ns
     check(data.load("cifar10", tmp_path))
-    assert (tmp_path / data.CACHE).read_bytes() == fake_cifar.cache()
+    assert (tmp_path / CACHE).read_bytes() == fake_cifar.cache()
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
-    assert names(tmp_path) == {source, data.CACHE}
+    assert names(tmp_path) == {source, CACHE}
     path.unlink()
     check(data.load("auto", tmp_path))  # from the cache alone
 
@@ -148,7 +150,7 @@ def test_another_process_may_have_the_cache_open_where_it_cannot_be_replaced(tmp
         path.write_bytes(fake_cifar.cache())  # the other process was faster
         raise PermissionError(13, "Access is denied")
 
-    monkeypatch.setattr(data, "write_atomically", refuse)
+    monkeypatch.setattr(cache, "write_atomically", refuse)
     check(data.load("cifar10", tmp_path))
 
 
@@ -158,11 +160,11 @@ def test_images_in_another_order_within_their_classes_end_in_the_same_cache(tmp_
         images[labels == label] = images[labels == label][::-1]
     (tmp_path / "cifar10.npz").write_bytes(fake_cifar.npz(train_images=images))
     data.load("cifar10", tmp_path)
-    assert (tmp_path / data.CACHE).read_bytes() == fake_cifar.cache()
+    assert (tmp_path / CACHE).read_bytes() == fake_cifar.cache()
 
 
 def test_the_cache_is_mapped_not_copied_and_cannot_be_changed(tmp_path, fake):
-    (tmp_path / data.CACHE).write_bytes(fake_cifar.cache())
+    (tmp_path / CACHE).write_bytes(fake_cifar.cache())
     train = data.load("cifar10", tmp_path).train
     base = train.images
     while not isinstance(base, np.memmap):
@@ -181,11 +183,11 @@ def in_memory(path: Path) -> int:
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux shows what is in memory")
 def test_images_take_memory_only_once_they_are_used(tmp_path, fake):
-    (tmp_path / data.CACHE).write_bytes(fake_cifar.cache())
+    (tmp_path / CACHE).write_bytes(fake_cifar.cache())
     train = data.load("cifar10", tmp_path).train
-    assert in_memory(tmp_path / data.CACHE) == 0
+    assert in_memory(tmp_path / CACHE) == 0
     train.images.sum()
-    assert in_memory(tmp_path / data.CACHE) > 2 * len(train)  # an image has 3 kB
+    assert in_memory(tmp_path / CACHE) > 2 * len(train)  # an image has 3 kB
 
 
 def test_root_is_the_argument_then_course_data_then_the_users_cache(tmp_path, monkeypatch):
@@ -275,7 +277,7 @@ BAD = {
         "pickled objects": lambda mark: fake_cifar.npz(train_images=np.array([Evil(mark)] * 500)),
         "a bomb": lambda mark: bomb(),
     },
-    data.CACHE: {
+    CACHE: {
         "empty": lambda mark: b"",
         "truncated": lambda mark: fake_cifar.cache()[:-1],
         "too long": lambda mark: fake_cifar.cache() + b"\0",
@@ -336,7 +338,7 @@ def test_any_byte_of_an_npz_may_be_wrong(tmp_path, fake):
         path.write_bytes(whole[:at] + bytes([random.randint(256)]) + whole[at + 1 :])
         try:
             check(data.load("cifar10", tmp_path))
-            (tmp_path / data.CACHE).unlink()
+            (tmp_path / CACHE).unlink()
         except DataError:
             refused += 1
         assert names(tmp_path) == {"cifar10.npz"}
@@ -351,9 +353,9 @@ def test_a_kill_while_writing_leaves_no_cache_and_the_next_load_cleans_up(tmp_pa
     (tmp_path / "cifar10.npz").write_bytes(fake_cifar.npz())
     kill = f"os.{moment} = lambda *_: os.kill(os.getpid(), 9)\ndata.load('cifar10', sys.argv[1])"
     assert python(kill, tmp_path).wait() == -9
-    assert len(names(tmp_path)) == 2 and data.CACHE not in names(tmp_path)  # the source and a leftover
+    assert len(names(tmp_path)) == 2 and CACHE not in names(tmp_path)  # the source and a leftover
     check(data.load("cifar10", tmp_path))
-    assert names(tmp_path) == {"cifar10.npz", data.CACHE}
+    assert names(tmp_path) == {"cifar10.npz", CACHE}
 
 
 def test_processes_that_prepare_at_once_end_with_one_good_cache(tmp_path, fake):
@@ -361,8 +363,8 @@ def test_processes_that_prepare_at_once_end_with_one_good_cache(tmp_path, fake):
     code = "print(data.load('cifar10', sys.argv[1]).train.images[:].sum())"
     results = [process.communicate() for process in [python(code, tmp_path) for _ in range(4)]]
     assert {result for result, _ in results} == {f"{data.load('cifar10', tmp_path).train.images.sum()}\n"}
-    assert names(tmp_path) == {"cifar10.npz", data.CACHE}
-    assert (tmp_path / data.CACHE).read_bytes() == fake_cifar.cache()
+    assert names(tmp_path) == {"cifar10.npz", CACHE}
+    assert (tmp_path / CACHE).read_bytes() == fake_cifar.cache()
 
 
 @pytest.fixture
@@ -409,11 +411,11 @@ def read_only():
     shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("present", [data.CACHE, "cifar10.npy", "cifar10.npz", "nothing"])
+@pytest.mark.parametrize("present", [CACHE, "cifar10.npy", "cifar10.npz", "nothing"])
 def test_a_read_only_folder_is_read_or_refused_clearly(read_only, tmp_path, fake, present):
     (tmp_path / "cifar10.npz").write_bytes(fake_cifar.npz())
     if present != "nothing":
-        content = {data.CACHE: fake_cifar.cache} | SOURCES
+        content = {CACHE: fake_cifar.cache} | SOURCES
         (read_only / present).write_bytes(content[present]())
     read_only.chmod(0o555)
     code = "data.load('cifar10', sys.argv[2])\n"  # Python's own files may be out of reach afterwards

@@ -16,7 +16,8 @@ from test_data import check, names, python
 
 from course_utils import data
 from course_utils.data import DataError
-from course_utils.plumbing import download, synthetic
+from course_utils.plumbing import cache, download, synthetic
+from course_utils.plumbing.cache import CACHE
 
 PART = "cifar-10-python.tar.gz.part"
 
@@ -85,7 +86,7 @@ def nobody() -> str:
 
 def test_the_archive_is_fetched_cached_and_removed(server, tmp_path, capsys):
     check(data.load("cifar10", tmp_path / "new" / "folder", server.urls("whole")))
-    assert names(tmp_path / "new" / "folder") == {data.CACHE}
+    assert names(tmp_path / "new" / "folder") == {CACHE}
     errors = capsys.readouterr().err
     assert errors.count("\n") == 1 and "\r" not in errors  # one line where stderr is no terminal
 
@@ -115,7 +116,7 @@ def test_a_server_without_ranges_resumes_too(server, tmp_path):
 def test_a_whole_partial_needs_no_mirror(server, tmp_path, nobody):
     (tmp_path / PART).write_bytes(server.archive)
     check(data.load("auto", tmp_path, [nobody]))
-    assert names(tmp_path) == {data.CACHE}
+    assert names(tmp_path) == {CACHE}
 
 
 @pytest.mark.parametrize("manner", ["absent", "page", "silent", "stalling", "throttled", "cut", "wrong"])
@@ -128,7 +129,7 @@ def test_a_bad_mirror_gives_way_to_the_next(server, tmp_path, nobody, manner, mo
     assert [asked for asked, _ in server.asked][:2] == [manner, "whole"]
     resumed_at = 0 if manner in ("absent", "page", "silent", "wrong") else len(server.archive) // 3
     assert int(server.asked[1][1].removeprefix("bytes=").removesuffix("-")) >= resumed_at
-    assert names(tmp_path) == {data.CACHE}
+    assert names(tmp_path) == {CACHE}
 
 
 def test_rounds_go_on_as_long_as_they_bring_something(server, tmp_path, nobody):
@@ -184,7 +185,7 @@ def test_processes_that_download_at_once_share_one_download(server, tmp_path):
     processes = [python(LOAD, tmp_path, *server.urls("whole")) for _ in range(3)]
     assert len({process.communicate()[0] for process in processes} - {""}) == 1
     assert [process.returncode for process in processes] == [0] * 3
-    assert server.asked == [("whole", "bytes=0-")] and names(tmp_path) == {data.CACHE}
+    assert server.asked == [("whole", "bytes=0-")] and names(tmp_path) == {CACHE}
 
 
 def test_a_disk_that_fills_up_is_a_clear_error_and_leaves_nothing(server, tmp_path):
@@ -195,7 +196,7 @@ def test_a_disk_that_fills_up_is_a_clear_error_and_leaves_nothing(server, tmp_pa
 
 
 def test_a_disk_without_room_is_not_begun(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(data.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**6))
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**6))
     with pytest.raises(DataError, match="No space left on device"):
         data.load("cifar10", tmp_path, server.urls("whole"))
     assert server.asked == [] and names(tmp_path) == set()

@@ -131,13 +131,14 @@ def _lab(options: argparse.Namespace) -> int:
 
 def _data(options: argparse.Namespace) -> int:
     from course_utils import data
+    from course_utils.author.describe import describe
 
     try:
         dataset = data.load("cifar10", options.root)
     except data.DataError as error:
         print(f"course: {error}", file=sys.stderr)
         return 1
-    print(data.describe(dataset, options.root))
+    print(describe(dataset, options.root))
     return 0
 
 

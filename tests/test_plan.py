@@ -1,0 +1,128 @@
+"""The plan of recorded runs: followed in order, within its time, and past what fails."""
+
+import errno
+from dataclasses import replace
+
+import pytest
+from tiny import random_dataset
+
+from course_utils import named_recipes
+from course_utils.author import plan
+from course_utils.author.lessons import LessonError
+from course_utils.models import Small
+from course_utils.named_recipes import RECIPES, Entry
+from course_utils.recipe import Recipe
+from course_utils.records import RESULTS, Run
+
+DATA = random_dataset(120, 20)
+ROW = '[[run]]\nrecipes = ["tiny-a", "tiny-b"]\nepochs = {epochs}\nseeds = [0, 1]\nwhy = "It shows."\n'
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """A plan of two tiny recipes with two seeds each; an epoch is taken to last a minute."""
+    for name in ("tiny-a", "tiny-b"):
+        recipe = Recipe(name, 1, ((0, 0.05), (1, 0.0)), batch_size=40, held_out=40, precision="float32")
+        monkeypatch.setitem(RECIPES, name, Entry(Small, recipe))
+    monkeypatch.setattr(plan, "seconds_per_epoch", lambda entry: 60.0)
+    monkeypatch.setattr(plan, "RESULTS", tmp_path / "results")
+    path = tmp_path / "plan.toml"
+    path.write_text(ROW.format(epochs=2))
+    return plan.load(path)
+
+
+def test_a_plan_trains_each_seed_of_every_recipe_before_the_next_seed(runs):
+    assert [run.name for run in runs] == [
+        f"tiny-{letter}-2-epochs-seed{seed}" for seed in (0, 1) for letter in ("a", "b")]
+
+
+def test_all_runs_are_trained_and_a_second_call_finds_them_recorded(runs, tmp_path, capsys):
+    assert plan.train_all(runs, DATA, tmp_path) == 0
+    assert all(Run.load(tmp_path / f"{run.name}.json").finished for run in runs)
+    before = (tmp_path / f"{runs[0].name}.json").read_bytes()
+    capsys.readouterr()
+    assert plan.train_all(runs, DATA, tmp_path) == 0
+    assert capsys.readouterr().out == "4 of 4 runs are recorded\n"
+    assert (tmp_path / f"{runs[0].name}.json").read_bytes() == before
+
+
+def test_a_record_by_other_settings_does_not_count(runs, tmp_path, monkeypatch):
+    plan.train_all(runs[:1], DATA, tmp_path)
+    assert runs[0].is_recorded(tmp_path)
+    entry = RECIPES["tiny-a"]
+    changed = replace(entry.recipe, label_smoothing=0.1)
+    monkeypatch.setitem(named_recipes.RECIPES, "tiny-a", replace(entry, recipe=changed))
+    assert not runs[0].is_recorded(tmp_path)
+
+
+def test_what_would_not_end_within_the_budget_is_not_begun(runs, tmp_path, capsys):
+    assert plan.train_all(runs, DATA, tmp_path, minutes=1) == 0
+    said = capsys.readouterr().out
+    assert said.count("left out: it would not end within the budget") == 4 and "2 min to go" in said
+    assert not list(tmp_path.glob("tiny-*"))
+
+
+def test_a_run_that_was_cut_off_goes_on_and_needs_only_the_rest(runs, tmp_path, monkeypatch, capsys):
+    def cut(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("course_utils.show.report.write", cut)
+        plan.train_all(runs[:1], DATA, tmp_path)
+    assert plan.epochs_done(tmp_path / runs[0].name) == 1
+    capsys.readouterr()
+    assert plan.train_all(runs[:1], DATA, tmp_path, minutes=1.5) == 0  # two epochs would take two minutes
+    assert "1 of 2 epochs are done" in capsys.readouterr().out
+
+
+def test_a_failed_run_says_why_and_the_next_goes_on(runs, tmp_path, monkeypatch, capsys):
+    (tmp_path / runs[0].name).mkdir()
+    (tmp_path / runs[0].name / "checkpoint-0001.pt").write_bytes(b"damaged")
+    train = plan.reproduce
+
+    def full(recipe, *rest):
+        if recipe == "tiny-b":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return train(recipe, *rest)
+
+    monkeypatch.setattr(plan, "reproduce", full)
+    assert plan.train_all(runs[:3], DATA, tmp_path) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2 and "not a readable checkpoint" in said[0] and "No space left on device" in said[1]
+    assert runs[2].is_recorded(tmp_path)
+
+
+@pytest.mark.parametrize(("text", "complaint"), [
+    ("[[run]", "not a plan"), ("", "KeyError"), ('[[run]]\nrecipe = "vgg-2015"', "KeyError: 'seeds'"),
+    ('[[run]]\nrecipe = "vgg-2051"\nseeds = [0]\nwhy = ""', "there is no recipe vgg-2051: see"),
+])
+def test_a_plan_that_cannot_be_followed_is_refused_in_one_line(tmp_path, text, complaint):
+    path = tmp_path / "plan.toml"
+    path.write_text(text)
+    with pytest.raises(LessonError, match=complaint) as refusal:
+        plan.load(path)
+    assert "\n" not in str(refusal.value) and str(path) in str(refusal.value)
+
+
+def test_finished_records_are_admitted_once_and_replace_those_of_the_same_name(runs, tmp_path, monkeypatch):
+    real = replace(DATA, name="CIFAR-10")
+    plan.train_all(runs[:1], real, tmp_path / "out")
+    assert plan.admit(tmp_path / "out") == [runs[0].name]
+    assert plan.admit(tmp_path / "out") == []
+    path = tmp_path / "results" / f"{runs[0].name}.json"
+    old = Run.load(path)
+    old.started = "2015-07-30"
+    old.save(path)
+    assert plan.admit(tmp_path / "out") == [runs[0].name] and Run.load(path).started != "2015-07-30"
+
+
+def test_nothing_made_from_the_stand_in_is_admitted(runs, tmp_path):
+    plan.train_all(runs[:1], DATA, tmp_path / "out")
+    with pytest.raises(LessonError, match="made from SYNTHETIC data: results are of CIFAR-10 alone"):
+        plan.admit(tmp_path / "out")
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_plan_of_the_course_can_be_followed():
+    runs = plan.load()
+    assert len({run.name for run in runs}) == len(runs) and plan.PLAN.parent == RESULTS

@@ -106,7 +106,7 @@ def test_a_record_has_the_accelerator_s_name(monkeypatch, kind):
     names = SimpleNamespace(get_device_name=lambda device: f"the {device.type}")
     monkeypatch.setattr("torch.get_device_module", lambda device: names)
     monkeypatch.setattr("torch.backends.mps.get_name", lambda: "the mps")
-    assert machine.hardware(Machine(torch.device(kind), torch.float32))["gpu"] == f"the {kind}"
+    assert machine.hardware(Machine(torch.device(kind), torch.float32)).gpu == f"the {kind}"
 
 
 def test_instruction_sets_are_asked_of_pytorch_where_linux_says_none(monkeypatch):

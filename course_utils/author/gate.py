@@ -1,4 +1,4 @@
-"""The notebook gate: what a committed lesson must be like, and the commands that make it so.
+"""The notebook gate: the rules for committed lessons, and the commands that make lessons keep them.
 
     python -m course_utils.author.gate execute NOTEBOOK...        run in place at the defaults, normalise, stamp, check
     python -m course_utils.author.gate normalise [NOTEBOOK...]    drop what differs from machine to machine
@@ -9,22 +9,258 @@ Without a notebook, a command takes every lesson.
 """
 
 import argparse
+import ast
+import importlib.util
+import json
+import math
+import operator
+import re
+import statistics
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 
-from course_utils.author import lessons, runner
-from course_utils.author.gate_book import Book, normalise, stamp_of
-from course_utils.author.gate_rules import RULES
+from course_utils.author import lessons, links, runner
+from course_utils.author.gate_book import Book, has_tag, normalise, stamp_of, syntax, text_of
 from course_utils.author.lessons import LessonError
+from course_utils.show import progress
+
+ALLOWED = sys.stdlib_module_names | {"torch", "torchvision", "numpy", "matplotlib", "IPython", "course_utils"}
+SECTIONS = ("Exercises", "What we learned", "References")
+MAX_BYTES, MAX_LINES = 1_500_000, 25
+PATHS = re.compile(r"(?<![\w.~/-])(?:/(?:home|root|work|tmp|Users)/|[A-Z]:\\+Users)[^\s'\"]*")
+JUNK = re.compile(r"\r|\x1b\[|\d%\||\bit/s\b|\b0x[0-9a-f]{6,}")
+NUMBER = r"(?P<number>(?:(?<![\w.])[-\N{MINUS SIGN}])?\d[\d,]*(?:\.\d+)?)"
+RECORDED = re.compile(NUMBER + r"(?P<unit>[^\d<\n|]{0,20})<!--\s*ledger:\s*(?P<formula>[^>]*?)\s*-->")
+MEASURED = re.compile(r"\d\.\d+\s*(?:\\?%|percent|points?\b)|\d\s*images(?:/s| per second)")
+OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
+
+RULES: list[Callable[[Book], Iterator[str]]] = []
+
+
+def rule(function: Callable[[Book], Iterator[str]]) -> Callable[[Book], Iterator[str]]:
+    """Add to the rules a function that yields what it finds wrong with a notebook."""
+    RULES.append(function)
+    return function
+
+
+@rule
+def listed(book: Book) -> Iterator[str]:
+    if book.lesson is None:
+        yield "not listed in course.toml"
+
+
+@rule
+def executed(book: Book) -> Iterator[str]:
+    for at, cell in book.cells("code"):
+        if cell.execution_count is None and not has_tag(cell, links.TAG):
+            yield f"{at}: not executed"
+    for at, _, output in book.outputs:
+        if output.output_type == "error":
+            yield f"{at}: ended in {output.ename}"
+        if output.get("name") == "stderr":
+            yield f"{at}: wrote to stderr: {output.text.strip()[:60]!r}"
+
+
+@rule
+def normalised(book: Book) -> Iterator[str]:
+    if normalise(book.nb) != book.nb:
+        yield "not normalised: run `python -m course_utils.author.gate normalise`"
+
+
+@rule
+def fresh(book: Book) -> Iterator[str]:
+    if book.nb.metadata.get("course", {}).get("stamp") != stamp_of(book.nb):
+        yield "the code has changed since its outputs were made: run `python -m course_utils.author.gate execute`"
+
+
+@rule
+def small(book: Book) -> Iterator[str]:
+    if book.bytes >= MAX_BYTES:
+        yield f"{book.bytes / 1e6:.1f} MB, more than {MAX_BYTES / 1e6} MB: fewer or coarser figures"
+
+
+@rule
+def clean(book: Book) -> Iterator[str]:
+    shown = [(at, text_of(output)) for at, _, output in book.outputs]
+    for at, text in [(at, cell.source) for kind in ("code", "markdown") for at, cell in book.cells(kind)] + shown:
+        if found := PATHS.search(text):
+            yield f"{at}: the absolute path {found[0]}"
+    for at, text in shown:
+        if found := JUNK.search(text):
+            yield f"{at}: a progress bar, a colour code or a memory address: {found[0]!r}"
+    for at, _, output in book.outputs:
+        if any("widget" in kind for kind in output.get("data", {})):
+            yield f"{at}: a widget"
+
+
+@rule
+def real(book: Book) -> Iterator[str]:
+    for at, cell, output in book.outputs:
+        reached = output.get("data", {}).get(progress.RESULT, {"data": "CIFAR-10"})
+        if reached["data"] != "CIFAR-10" or "SYNTHETIC" in text_of(output) and not has_tag(cell, "shows-stand-in"):
+            yield f"{at}: made from the stand-in; execute again on CIFAR-10"
+
+
+@rule
+def linked(book: Book) -> Iterator[str]:
+    if book.lesson and links.link_lesson(book.nb, book.lesson.path.name, book.repository) != book.nb:
+        yield "the badges, the cell for Colab or its metadata are not those of course.toml: run `course links`"
+
+
+@rule
+def parameters(book: Book) -> Iterator[str]:
+    cells = book.cells("code", "parameters")
+    if len(cells) != 1:
+        yield f"{len(cells)} cells tagged parameters, not one"
+        return
+    at, cell = cells[0]
+    try:
+        declared = lessons.declared(cell.source)
+    except ValueError as error:
+        yield f"{at}: {error}"
+        return
+    for each in declared.values():
+        if type(each.default) in (int, float) and not each.choices and math.inf in (each.high, -each.low):
+            yield f"{at}: {each.name} has no min and max"
+    if "DATASET" not in declared or declared["DATASET"].choices != lessons.DATASETS:
+        yield f"{at}: no DATASET with the choices {', '.join(lessons.DATASETS)}"
+    presets = book.lesson.presets if book.lesson else {}
+    for preset, name, value in [(preset, *each) for preset in presets for each in presets[preset].items()]:
+        if name not in declared:
+            yield f"course.toml: the preset {preset} sets {name}, which the parameters cell lacks"
+            continue
+        try:
+            if declared[name].accept(value) != declared[name].default and preset == "quick":
+                yield f"{at}: {name} is {declared[name].default}, but {value} in the preset quick"
+        except LessonError as error:
+            yield f"course.toml: preset {preset}: {error}"
+
+
+@rule
+def checked(book: Book) -> Iterator[str]:
+    for at, cell in book.cells("code", "nbval-check-output"):
+        if cell.execution_count is None or not any(text_of(output).strip() for output in cell.outputs):
+            yield f"{at}: tagged nbval-check-output without a text output: nothing would be compared"
+
+
+@rule
+def short(book: Book) -> Iterator[str]:
+    for at, cell in book.cells("code"):
+        lines = sum(bool(line.strip()) and not line.strip().startswith("#") for line in cell.source.splitlines())
+        if lines > MAX_LINES:
+            yield f"{at}: {lines} lines of code, more than {MAX_LINES}"
+
+
+@rule
+def imports(book: Book) -> Iterator[str]:
+    statements = [(at, node) for at, cell in book.cells("code") for node in ast.walk(syntax(cell))]
+    for at, node in statements:
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+        for module in [node.module or "."] if isinstance(node, ast.ImportFrom) else names:
+            if module.partition(".")[0] not in ALLOWED:
+                yield f"{at}: imports {module}, which readers may not have"
+            elif importlib.util.find_spec(module) is None:
+                yield f"{at}: imports {module}, which does not exist"
+            elif isinstance(node, ast.ImportFrom):
+                there = importlib.import_module(module)
+                for name in names:
+                    if not hasattr(there, name) and importlib.util.find_spec(f"{module}.{name}") is None:
+                        yield f"{at}: {module} has no {name}"
+
+
+@rule
+def layout(book: Book) -> Iterator[str]:
+    first = book.nb.cells[0]
+    title = book.lesson.title if book.lesson else ""
+    if first.cell_type != "markdown" or not first.source.startswith("# ") or title not in first.source.splitlines()[0]:
+        yield f"cell 1: not a markdown cell that begins with the title, `# ... {title}`"
+    levels, texts = zip(*book.headings, strict=True) if book.headings else ((), ())
+    if levels.count(1) != 1:
+        yield f"{levels.count(1)} headings of the first level, not one"
+    for above, level, text in zip(levels, levels[1:], texts[1:], strict=False):
+        if level > above + 1:
+            yield f"the heading {text!r} skips a level"
+    for section in SECTIONS:
+        if section not in texts:
+            yield f"no heading {section!r}"
+
+
+@rule
+def described(book: Book) -> Iterator[str]:
+    for at, cell in book.cells("markdown"):
+        if re.search(r'!\[\s*\]|<img\b(?![^>]*\balt="[^"]+")', cell.source):
+            yield f"{at}: an image without alternative text"
+
+
+@rule
+def numbers(book: Book) -> Iterator[str]:
+    for at, cell in book.cells("markdown"):
+        for block in re.split(r"\n\s*\n", cell.source):
+            for match in RECORDED.finditer(block):
+                try:
+                    yield from (f"{at}: {problem}" for problem in differs(match, book.results))
+                except (ArithmeticError, LookupError, OSError, SyntaxError, TypeError, ValueError) as error:
+                    yield f"{at}: {match[0]!r}: not in the ledger ({type(error).__name__}: {error})"
+            rest = RECORDED.sub("", block)
+            if re.search(r"<!--\s*ledger:", rest):
+                yield f"{at}: a ledger comment without a number right before it"
+            if (found := MEASURED.search(rest)) and not re.search(r"<!--\s*source:\s*\w", rest):
+                yield f"{at}: the number in {rest[max(0, found.start() - 20) : found.end()]!r} names no source"
+
+
+def differs(match: re.Match, results: Path) -> Iterator[str]:
+    """Compare a number in prose with the value of the formula beside it, to the digits written."""
+    value = evaluate(match["formula"], results) * (100 if re.search("%|point", match["unit"]) else 1)
+    number = match["number"].replace(",", "").replace("\N{MINUS SIGN}", "-")
+    digits = len(number.partition(".")[2])
+    if abs(value - float(number)) > 0.5 * 10**-digits * (1 + 1e-9):
+        yield f"{match['number']} in prose, but {match['formula']} is {value:.{digits}f}"
+
+
+def evaluate(formula: str, results: Path) -> float:
+    """The value of a formula of numbers, + - * / and brackets, `RECORD:path.in.json` and `mean(RECIPE:path.in.json)`.
+
+    The mean is over the seeds that are recorded of a recipe.
+    """
+
+    def value(node: ast.expr) -> float:
+        match node:
+            case ast.BinOp() if type(node.op) in OPERATORS:
+                return OPERATORS[type(node.op)](value(node.left), value(node.right))
+            case ast.Constant(float() | int() as number):
+                return number
+            case ast.Constant(str() as address):
+                return recorded(address, results)
+            case ast.Call(ast.Name("mean"), [ast.Constant(str() as address)], []):
+                recipe, _, path = address.partition(":")
+                records = [file.stem for file in sorted(results.glob(f"{recipe}-seed*.json"))]
+                return statistics.fmean(recorded(f"{record}:{path}", results) for record in records)
+            case _:
+                raise ValueError(f"expected numbers, RECORD:path, mean(RECIPE:path) and + - * /, not {formula!r}")
+
+    quoted = re.sub(r"[\w-]+:[\w.-]+", lambda address: repr(address[0]), formula)
+    return value(ast.parse(quoted, mode="eval").body)
+
+
+def recorded(address: str, results: Path) -> float:
+    """The number that `RECORD:path.in.json` addresses."""
+    record, _, path = address.partition(":")
+    node = json.loads((results / f"{record}.json").read_text(encoding="utf-8"))
+    if node["data"]["name"] != "CIFAR-10":
+        raise ValueError(f"{record} was recorded on {node['data']['name']}")
+    for key in path.split("."):
+        node = node[int(key)] if isinstance(node, list) else node[key]
+    return float(node)
 
 
 def findings(path: Path) -> list[str]:
     """What every rule finds in a notebook, as "NAME: ..." lines."""
-    book = Book.open(path)
+    book = Book(path)
     return [f"{path.name}: {finding}" for rule in RULES for finding in rule(book)]
 
 

@@ -73,7 +73,6 @@ class Repository:
 
     @property
     def folder(self) -> str:
-        """The name of a clone's folder."""
         return self.name.partition("/")[2]
 
     @property
@@ -89,12 +88,8 @@ class Repository:
 
 def load(folder: Path) -> Repository:
     """The repository that `course.toml` in a folder names; LessonError if it names none."""
-
-    def repository(course: dict) -> Repository:
-        table = course["repository"]
-        return Repository(table["address"].removeprefix(GITHUB), table["ref"])
-
-    return lessons.from_course_toml(folder, repository)
+    return lessons.from_course_toml(folder, lambda course: Repository(
+        course["repository"]["address"].removeprefix(GITHUB), course["repository"]["ref"]))
 
 
 def differing(folder: Path, repository: Repository) -> dict[Path, bytes]:
@@ -127,12 +122,14 @@ def link_lesson(nb: NotebookNode, name: str, repository: Repository) -> Notebook
     """
     nb = copy.deepcopy(nb)
     cells = [cell for cell in nb.cells if TAG not in cell.metadata.get("tags", [])]
-    for cell in cells:
-        if cell.cell_type == "markdown":
-            source = link_text(cell.source, repository)
-            source = _link_title(source, f"notebooks/{name}", repository) if cell is cells[0] else source
-            if source != cell.source:
-                cell.source, cell.id = source, id_of(source)
+    linked = [link_text(cell.source, repository) if cell.cell_type == "markdown" else cell.source for cell in cells]
+    if cells[0].cell_type == "markdown":
+        title, _, rest = linked[0].partition("\n")
+        rest = re.sub(rf"\A(\s*\[!\[Open ({'|'.join(BADGES)})\]\(.*\))+\s*", "", rest).strip("\n")
+        linked[0] = f"{title}\n\n{repository.badges(f'notebooks/{name}')}\n\n{rest}".rstrip("\n")
+    for cell, source in zip(cells, linked, strict=True):
+        if source != cell.source:
+            cell.source, cell.id = source, id_of(source)
     hidden = {"cellView": "form", "tags": [TAG, "remove-cell"]}  # on Colab and on the web site
     fetch = new_code_cell(repository.fetch, id=id_of(repository.fetch), metadata=hidden)
     first = next((i for i, cell in enumerate(cells) if cell.cell_type == "code"), len(cells))
@@ -165,21 +162,13 @@ def id_of(source: str) -> str:
     return hashlib.sha256(source.encode()).hexdigest()[:8]
 
 
-def _link_title(text: str, path: str, repository: Repository) -> str:
-    """A text in Markdown, which begins with its title, with the badges of a notebook under that."""
-    title, _, rest = text.partition("\n")
-    rest = re.sub(rf"\A(\s*\[!\[Open ({'|'.join(BADGES)})\]\(.*\))+\s*", "", rest).strip("\n")
-    return f"{title}\n\n{repository.badges(path)}\n\n{rest}".rstrip("\n")
-
-
 def _linked(folder: Path, repository: Repository) -> Iterator[tuple[Path, bytes]]:
     """Every file that may hold the address, with what should be in it, course.toml first."""
     root, address = folder.parent, repository.address
-    for path, values in (
-        (folder / "course.toml", {"address = ": address, "ref = ": repository.ref}),
-        (root / "pyproject.toml", {"Repository = ": address}),
-        (root / "CITATION.cff", {"repository-code: ": address}),
-    ):
+    settings = {folder / "course.toml": {"address = ": address, "ref = ": repository.ref},
+                root / "pyproject.toml": {"Repository = ": address},
+                root / "CITATION.cff": {"repository-code: ": address}}
+    for path, values in settings.items():
         text = path.read_text(encoding="utf-8")
         for key, value in values.items():
             text, count = re.subn(rf'(?m)^({key})"[^"]*"', rf'\1"{value}"', text)

@@ -1,6 +1,5 @@
 """The web site: Sphinx makes it from the committed lessons, as `notebooks/conf.py` says, and executes nothing."""
 
-import importlib.util
 import shutil
 import subprocess
 import sys
@@ -8,15 +7,13 @@ import tempfile
 from pathlib import Path
 
 from course_utils.author import lessons
-from course_utils.author.lessons import LessonError
 
 TOOLS = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx-mathjax-offline")
 
 
 def check_tools() -> None:
     """LessonError if something that the site is built with isn't installed."""
-    if missing := [name for name in TOOLS if not importlib.util.find_spec(name)]:
-        raise LessonError(f'{", ".join(missing)} missing: pip install -e ".[site]" in a clone of the course')
+    lessons.require(TOOLS, 'pip install -e ".[site]" in a clone of the course')
 
 
 def build(out: Path) -> bool:

@@ -9,6 +9,7 @@ work itself failed, 130 that it was interrupted, 143 that it was terminated. Eac
 import argparse
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +23,8 @@ from course_utils.author import lessons
 from course_utils.author.lessons import LessonError
 from course_utils.show.text_table import aligned
 
-RUN_TOOLS = ("papermill", "nbconvert", "ipykernel"), "pip install -r requirements.txt"
+RUN_TOOLS = ("papermill", "nbconvert", "ipykernel")
+SITE_TOOLS = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx-mathjax-offline")
 
 
 class Parser(argparse.ArgumentParser):
@@ -98,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    lessons.require(*RUN_TOOLS)
+    lessons.require(RUN_TOOLS, "pip install -r requirements.txt")
     preset = options.preset or os.environ.get("COURSE_PRESET") or _default_preset()
     chosen = lessons.choose(lessons.load(lessons.NOTEBOOKS), options.lessons)
     plans = lessons.plan(chosen, preset, options.dataset, options.settings)
@@ -191,19 +193,22 @@ def _list_recipes() -> int:
 
 
 def _site(options: argparse.Namespace) -> int:
-    from course_utils.author import site
-
+    """Sphinx makes the site as `notebooks/conf.py` says; if it has a complaint, an earlier site stays as it is."""
     lessons.load(lessons.NOTEBOOKS)  # LessonError where the course was installed without its lessons
-    site.check_tools()
+    lessons.require(SITE_TOOLS, 'pip install -e ".[site]" in a clone of the course')
     out = _output_folder(options.out)
-    if not site.build(out):
-        return _complain("the site was not built", 1)
+    sphinx = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--keep-going"]
+    with tempfile.TemporaryDirectory() as folder:  # what Sphinx leaves beside a site goes with it
+        built = f"{folder}/site"
+        if subprocess.call([*sphinx, "-d", f"{folder}/doctrees", str(lessons.NOTEBOOKS), built]):
+            return _complain("the site was not built", 1)
+        shutil.copytree(built, out, dirs_exist_ok=True)
     print(f"Open {out / 'index.html'}")
     return 0
 
 
 def _links(options: argparse.Namespace) -> int:
-    lessons.require(*RUN_TOOLS)
+    lessons.require(RUN_TOOLS, "pip install -r requirements.txt")
     from course_utils.author import links
 
     wanted = links.load(lessons.NOTEBOOKS)

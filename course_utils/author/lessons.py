@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-T = TypeVar("T")
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 PRESETS = ("smoke", "quick", "full")
 DATASETS = ("auto", "cifar10", "synthetic")
@@ -36,14 +35,6 @@ class Parameter:
     def __post_init__(self) -> None:
         self.accept(self.default)
 
-    @property
-    def expected(self) -> str:
-        if self.choices:
-            return "one of " + ", ".join(map(str, self.choices))
-        words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
-        bounds = f" from {self.low:g} to {self.high:g}" if self.low > -inf and self.high < inf else ""
-        return words[type(self.default)] + bounds
-
     def accept(self, value: Any) -> Any:
         """The value, if it is of the default's type and in range; LessonError if not."""
         kind = type(self.default)
@@ -54,9 +45,12 @@ class Parameter:
             right = value in self.choices
         elif right and kind is not str:
             right = self.low <= value <= self.high
-        if not right:
-            raise LessonError(f"{self.name} must be {self.expected}, not {value!r}")
-        return value
+        if right:
+            return value
+        words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+        bounds = f" from {self.low:g} to {self.high:g}" if self.low > -inf and self.high < inf else ""
+        expected = "one of " + ", ".join(map(str, self.choices)) if self.choices else words[kind] + bounds
+        raise LessonError(f"{self.name} must be {expected}, not {value!r}")
 
     def read(self, text: str) -> Any:
         """The value that a text from the command line means; LessonError if it means none."""
@@ -131,7 +125,7 @@ def literal(path: Path) -> str:
     return str(path).replace("{", "{{").replace("}", "}}")
 
 
-def from_course_toml(folder: Path, make: Callable[[dict], T]) -> T:
+def from_course_toml(folder: Path, make: Callable[[dict], Any]) -> Any:
     """What `make` builds from `course.toml` in a folder; LessonError where that is missing or lacks something."""
     path = folder / "course.toml"
     try:

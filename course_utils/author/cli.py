@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -180,15 +181,13 @@ def _list_recipes() -> int:
     """Print a line as soon as it is measured: the slowest networks take seconds each."""
     from course_utils.author import reproduce
 
-    widths = {"recipe": 24, "network": 10, "epochs": 6, "batch": 5, "estimated here": 14, "published": 0}
-
-    def show(*cells: object) -> None:
-        print(*aligned([cells], sides="<<>>><", least=list(widths.values())), flush=True)
-
-    show(*widths)
+    layout = "{:24}  {:10}  {:>6}  {:>5}  {:>14}  {}"
+    print(layout.format("recipe", "network", "epochs", "batch", "estimated here", "published"), flush=True)
     for name, entry, minutes in reproduce.estimates():
         length = f"{minutes / 60:.1f} h" if minutes >= 90 else f"{minutes:.0f} min"
-        show(name, entry.network.__name__, entry.recipe.epochs, entry.recipe.batch_size, length, entry.published)
+        recipe = entry.recipe
+        row = layout.format(name, entry.network.__name__, recipe.epochs, recipe.batch_size, length, entry.published)
+        print(row.rstrip(), flush=True)
     return 0
 
 
@@ -219,14 +218,13 @@ def _links(options: argparse.Namespace) -> int:
     return 0
 
 
-def _positive(text: str) -> int:
-    return _whole(text, least=1)
-
-
 def _whole(text: str, least: int = 0) -> int:
     if not text.isdecimal() or int(text) < least:
         raise argparse.ArgumentTypeError(f"expected a whole number from {least}, not {text!r}")
     return int(text)
+
+
+_positive = partial(_whole, least=1)
 
 
 def _default_preset() -> str:
@@ -253,7 +251,6 @@ def _check_folder(folder: Path) -> Path:
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:
-    """Rows that have the same keys, as text in aligned columns with the keys above."""
     return "\n".join(aligned([list(rows[0]), *(list(row.values()) for row in rows)], sides="<" * len(rows[0])))
 
 

@@ -26,9 +26,8 @@ from course_utils.author import lessons
 from course_utils.author.gate import PYTHON
 
 EXERCISES = lessons.NOTEBOOKS / "exercises"
-KINDS = ("Fill in", "Predict, then measure", "Debug", "Open")
-HEADING = re.compile(r"## Exercise \d+: (?P<title>.+)\n\n"
-                     rf"\*(?P<kind>{'|'.join(KINDS)})\. (?P<minutes>\d+) minutes, (?P<points>\d+) points\.\*")
+HEADING = re.compile(r"## Exercise \d+: (?P<title>.+)\n\n\*(?P<kind>Fill in|Predict, then measure|Debug|Open)\. "
+                     r"(?P<minutes>\d+) minutes, (?P<points>\d+) points\.\*")
 REGION = re.compile(r"^ *### BEGIN (SOLUTION|HIDDEN TESTS)\n(.*?)^ *### END \1$", re.MULTILINE | re.DOTALL)
 ROLES = {  # a cell's role in the author's text: nbgrader's flags
     "answer": {"grade": False, "solution": True, "locked": False},
@@ -168,9 +167,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as scratch:
             release(options.lessons, Path(scratch))
             for name in options.lessons:
-                path_of(name, "release").parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path_of(name, "release", Path(scratch)), path_of(name, "release"))
-                print(path_of(name, "release").relative_to(lessons.NOTEBOOKS.parent))
+                target = path_of(name, "release")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path_of(name, "release", Path(scratch)), target)
+                print(target.relative_to(lessons.NOTEBOOKS.parent))
 
 
 if __name__ == "__main__":

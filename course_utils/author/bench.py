@@ -124,24 +124,26 @@ def usual_loader(split: Split, batch_size: int, augmented: bool = True) -> torch
                                        num_workers=os.cpu_count() or 1, persistent_workers=True)
 
 
-def epoch_of(batches: Iterable, step: Callable[[torch.Tensor, torch.Tensor], object]) -> Callable[[], None]:
-    """What takes a step on each batch."""
+def epoch_of(
+    batches: Iterable, step: Callable, machine: Machine, memory_format: torch.memory_format = torch.preserve_format
+) -> Callable[[], None]:
+    """What takes a step on each of the batches, once it is on the machine."""
 
     def an_epoch() -> None:
         for images, labels in batches:
-            step(images, labels)
+            step(images.to(machine.device, memory_format=memory_format), labels.to(machine.device))
 
     return an_epoch
 
 
 def usual_input(split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
     """Flipped, cropped and normalised batches, by torchvision's transforms in a DataLoader."""
-    loader = usual_loader(split, batch_size)
-    return epoch_of(loader, lambda images, labels: (images.to(machine.device), labels.to(machine.device)))
+    return epoch_of(usual_loader(split, batch_size), lambda images, labels: None, machine)
 
 
 def our_input(split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
-    return epoch_of(Batches(split, batch_size, machine, Augmentation("random", crop=4)), lambda images, labels: None)
+    batches = Batches(split, batch_size, machine, Augmentation("random", crop=4))
+    return epoch_of(batches, lambda images, labels: None, machine)
 
 
 def our_training(
@@ -166,7 +168,7 @@ def usual_training(split: Split, batch_size: int, machine: Machine) -> Callable[
         F.cross_entropy(model(images), labels).backward()
         optimizer.step()
 
-    return epoch_of([(images.contiguous(), labels) for images, labels in batches], step)
+    return epoch_of([(images.contiguous(), labels) for images, labels in batches], step, machine)
 
 
 def with_torch_dropout(model: nn.Module) -> nn.Module:
@@ -186,11 +188,8 @@ def speedrun_with(changes: int, split: Split, batch_size: int, machine: Machine)
     recipe = speedrun("bench", 1, batch_size, 0.12)
     model = SpeedNet().to(machine.device, memory_format=memory_format)
     trainer = Trainer(model, recipe, Batches(split, batch_size, machine, recipe.augmentation))
-    return epoch_of(
-        trainer.batches if changes else usual_loader(split, batch_size),
-        lambda images, labels: trainer.step(images.to(machine.device, memory_format=memory_format),
-                                            labels.to(machine.device)),
-    )
+    batches = trainer.batches if changes else usual_loader(split, batch_size)
+    return epoch_of(batches, trainer.step, machine, memory_format)
 
 
 def our_inference(split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
@@ -202,7 +201,7 @@ def our_inference(split: Split, batch_size: int, machine: Machine) -> Callable[[
 def usual_inference(split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
     """Float32, eager, in evaluation mode and without gradients, with images from a DataLoader."""
     model, loader = SpeedNet().to(machine.device).eval(), usual_loader(split, batch_size, augmented=False)
-    return torch.no_grad()(epoch_of(loader, lambda images, _: model(images.to(machine.device)).argmax(1).cpu()))
+    return torch.no_grad()(epoch_of(loader, lambda images, _: model(images).argmax(1).cpu(), machine))
 
 
 CHANGES = ("usual", "batches at once", "channels last", "low precision", "memory kept")

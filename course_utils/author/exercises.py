@@ -122,8 +122,11 @@ def to_text(nb: NotebookNode) -> str:
     return jupytext.writes(nb, "py:percent")
 
 
-def nbgrader_in(folder: Path):
-    """nbgrader's API for a folder, with the committed settings; its gradebook is made there."""
+def release(chosen: Iterable[str], folder: Path):
+    """Generate releases below `folder` by nbgrader from the committed sources and settings.
+
+    Returns nbgrader's API for that folder, where its gradebook is made too.
+    """
     from nbgrader.apps import NbGraderAPI
     from traitlets.config.loader import PyFileConfigLoader
 
@@ -135,12 +138,6 @@ def nbgrader_in(folder: Path):
     config.Exchange.root = str(folder / "exchange")
     api = NbGraderAPI(config=config)
     api.log_level = "ERROR"
-    return api
-
-
-def release(chosen: Iterable[str], folder: Path):
-    """Generate releases below `folder` by nbgrader from the committed sources; returns nbgrader there."""
-    api = nbgrader_in(folder)
     for name in chosen:
         shutil.copytree(EXERCISES / "source" / name, folder / "source" / name)
         outcome = api.generate_assignment(name, force=True, create=True)

@@ -13,7 +13,7 @@ from packaging.specifiers import SpecifierSet
 from test_packaging import PROJECT, ROOT, pins
 
 from course_utils.author import lessons, links
-from course_utils.author.kernels import SPINNING
+from course_utils.author.runner import SPINNING
 
 BINDER = ROOT / "binder"
 SCRIPTS = pytest.mark.parametrize("script", ["postBuild", "start"])

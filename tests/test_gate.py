@@ -9,7 +9,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 from course_utils import records
 from course_utils.author import gate, lessons, links
-from course_utils.author.gate_book import normalise, stamp_of
+from course_utils.author.gate import normalise, stamp_of
 from course_utils.show import progress
 
 REPOSITORY = links.Repository("ada/course", "v1")
@@ -176,6 +176,9 @@ LONG = "\n".join(f"x{i} = {i}" for i in range(26))
         (edit(6, "vgg:result.acc", "nin:result.acc"), "not in the ledger (FileNotFoundError"),
         (edit(6, "vgg:result.acc", "vgg:result.ac"), "not in the ledger (KeyError"),
         (edit(6, "vgg:result.acc", "fake:result.acc"), "fake was recorded on SYNTHETIC"),
+        (edit(6, "model.parameters / 1e6", "model.parameters / 0"), "not in the ledger (ZeroDivisionError"),
+        (edit(6, "model.parameters / 1e6", "model.parameters / ("), "not in the ledger (SyntaxError"),
+        (edit(6, "model.parameters / 1e6", "model.parameters / len('x')"), "not in the ledger (ValueError"),
         (edit(6, "<!--ledger: vgg:result.accuracy-->", ""), "names no source"),
         (edit(6, " <!--source: Zagoruyko 2015-->", ""), "names no source"),
         (edit(6, "The net", "At 850 images/s the net"), "names no source"),
@@ -197,6 +200,29 @@ def test_the_stand_in_may_be_shown_on_purpose(folder):
         tag(4, "shows-stand-in")(nb)
 
     assert found(folder, change) == []
+
+
+@pytest.mark.parametrize(
+    ("formula", "value"),
+    [
+        ("1 + 2 + 3 / 2", 4.5),
+        ("(1 + 2 + 3) / 2", 3),
+        ("vgg:seconds.training - 2 * vgg:seconds.training / 1e2", 588),
+        ("mean(run:result.accuracy) * 100", 92),
+        ("mean(run-7-epochs:result.accuracy)", 0.5),
+        ("vgg:curve.-1.loss", 0.5),
+    ],
+)
+def test_a_formula_is_read_as_arithmetic_and_a_mean_is_over_a_recipes_seeds(folder, formula, value):
+    for name, accuracy in {"run-seed0": 0.9, "run-seed1": 0.94, "run-7-epochs-seed0": 0.5}.items():
+        record = RECORD | {"result": {"accuracy": accuracy}}
+        (folder / "results" / f"{name}.json").write_text(json.dumps(record))
+    assert gate.evaluate(formula, folder / "results") == pytest.approx(value)
+
+
+def test_a_mean_over_no_recorded_seed_is_refused(folder):
+    with pytest.raises(ValueError):
+        gate.evaluate("mean(vgg:result.accuracy)", folder / "results")
 
 
 def test_comments_and_layout_leave_the_stamp_fresh(folder):

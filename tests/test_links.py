@@ -17,7 +17,7 @@ from test_packaging import ROOT
 
 from course_utils.author import lessons, links
 from course_utils.author.cli import main
-from course_utils.author.gate_book import stamp_of
+from course_utils.author.gate import stamp_of
 from course_utils.plumbing import files
 
 OLD, NEW = links.Repository("ada/course", "v1"), links.Repository("Bob-2/a_tour.v2", "v2.0-rc.1")

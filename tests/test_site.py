@@ -15,7 +15,7 @@ import pytest
 import toys
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from course_utils.author import lessons, links, site
+from course_utils.author import cli, lessons, links
 from course_utils.author.cli import main
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -44,7 +44,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     try:
-        site.check_tools()
+        lessons.require(cli.SITE_TOOLS, "pip install them")
     except lessons.LessonError as error:
         pytest.skip(str(error))
     out = tmp_path_factory.mktemp("site")
@@ -260,7 +260,7 @@ def test_a_warning_fails_the_build_and_the_earlier_site_stays(toy, tmp_path, cap
 
 
 def test_without_sphinx_it_says_what_to_install_and_writes_nothing(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(site, "TOOLS", ("sphinx_of_another_world",))
+    monkeypatch.setattr(cli, "SITE_TOOLS", ("sphinx_of_another_world",))
     assert main(["site", "--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "sphinx_of_another_world" in said and 'pip install -e ".[site]"' in said

@@ -1,13 +1,15 @@
 """How much faster the course feeds, trains and runs a network on this machine than usual code does.
 
-Ours and the usual way take turns, so that whatever else the machine does slows both, and medians are compared.
+Ours and the usual way take turns, so that whatever else the machine does slows both, and medians are compared. Each
+measurement has a process of its own: `keep_freed_memory` sets the allocator of a whole process, and memory that one
+way has kept would help the others.
 """
 
 import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -15,9 +17,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import nn
+from torchvision import transforms
 
-from course_utils.author.kernels import SPINNING
+from course_utils.author.runner import SPINNING
 from course_utils.batches import Augmentation, Batches
 from course_utils.data import MEAN, STD, Split, stand_in
 from course_utils.evaluation import evaluate
@@ -28,6 +32,8 @@ from course_utils.models.vgg import VGG
 from course_utils.named_recipes import speedrun
 from course_utils.schedules import constant
 from course_utils.training import Recipe, Trainer
+
+Way = Callable[[Split, int, Machine], Callable[[], object]]  # a split and a batch size: what to time
 
 
 def run(cases: Sequence[str]) -> dict[str, Any]:
@@ -48,90 +54,34 @@ def medians(ways: Sequence[Callable[[], float]], repeats: int) -> list[float]:
     return [statistics.median(rates) for rates in zip(*turns, strict=True)]
 
 
-Way = Callable[[Split, int, Machine], Callable[[], object]]  # a split and a batch size: what to time
-
-
-def input_pipeline(images: int = 10_000, batch_size: int = 128, repeats: int = 3) -> list[dict[str, Any]]:
-    """Flipped, cropped and normalised batches: `Batches` against torchvision's transforms in a DataLoader."""
-    split = stand_in(train=images, test=10).train
-    machine = this_machine()
-    batches = Batches(split, batch_size, machine, Augmentation("random", crop=4))
-    loader = usual_loader(split, batch_size)
-
-    def per_second(an_epoch: Callable[[], object]) -> Callable[[], float]:
-        return lambda: len(batches) * batch_size / seconds_per_call(an_epoch, calls=1)
-
-    def usual_epoch() -> None:
-        for pixels, labels in loader:
-            pixels.to(machine.device), labels.to(machine.device)
-
-    ways = [per_second(usual_epoch), per_second(lambda: [None for _ in batches.epoch(0)])]
-    usual, ours = medians(ways, repeats)
-    return [row("input", ours, usual)]
-
-
-class Pictures(torch.utils.data.Dataset):
-    """One image and its label at a time, as torchvision's data sets hand them out."""
-
-    def __init__(self, split: Split, transform: Callable[[Any], torch.Tensor]) -> None:
-        self.images, self.labels = split.images, split.labels
-        self.transform = transform
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        from PIL import Image
-
-        return self.transform(Image.fromarray(self.images[index])), int(self.labels[index])
-
-
-def usual_loader(split: Split, batch_size: int, augmented: bool = True) -> torch.utils.data.DataLoader:
-    """A worker for every core, kept between epochs: starting them doesn't count."""
-    from torchvision import transforms
-
-    augmentation = [transforms.RandomCrop(32, 4, padding_mode="reflect"), transforms.RandomHorizontalFlip()]
-    transform = transforms.Compose([*(augmentation if augmented else []), transforms.ToTensor(),
-                                    transforms.Normalize(MEAN, STD)])
-    return torch.utils.data.DataLoader(Pictures(split, transform), batch_size, shuffle=augmented, drop_last=augmented,
-                                       num_workers=os.cpu_count() or 1, persistent_workers=True)
-
-
 def in_processes(case: str, batch_size: int, steps: int, repeats: int = 3) -> list[dict[str, Any]]:
-    """Measure a case in each of its `WAYS`: ours against the usual one, then each change against the way before it.
-
-    Each measurement has a process of its own: `keep_freed_memory` sets the allocator of a whole process, and memory
-    that one way has kept would help the others.
-    """
+    """Measure a case in each of its `WAYS`: ours against the usual one, then each change against the way before it."""
     ways = list(WAYS[case])
-    rates = medians([in_a_process(case, way, batch_size, steps) for way in ways], repeats)
-    whole = row(case, rates[-1], rates[0])
-    if len(ways) == 2:
-        return [whole]
-    changes = zip(ways[1:], rates[1:], rates, strict=False)
-    return [whole, *(row(f"{case}: {way}", after, before) for way, after, before in changes)]
-
-
-def in_a_process(
-    case: str, way: str, batch_size: int, steps: int, environment: Mapping[str, str] | None = None
-) -> Callable[[], float]:
-    """What measures a way's images per second in a new process, with an environment of its own if one is given."""
-    command = [sys.executable, "-m", "course_utils.author.bench", case, way, str(batch_size), str(steps)]
-    return lambda: float(
-        subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout)
+    rates = medians([partial(in_a_process, case, way, batch_size, steps) for way in ways], repeats)
+    changes = zip(ways[1:], rates[1:], rates, strict=False) if len(ways) > 2 else ()
+    return [row(case, rates[-1], rates[0]), *(row(f"{case}: {way}", after, before) for way, after, before in changes)]
 
 
 def beside_others(batch_size: int = 128, steps: int = 16, repeats: int = 3) -> list[dict[str, Any]]:
     """`Small` trained alone and beside busy processes, by threads that soon sleep at a barrier or, as usual, spin."""
     name, turns = SPINNING
     usual = {key: value for key, value in os.environ.items() if key != name}
-    ways = [in_a_process("neighbour", "Small", batch_size, steps, each) for each in (usual, usual | {name: turns})]
+    environments = (usual, usual | {name: turns})
+    ways = [partial(in_a_process, "neighbour", "Small", batch_size, steps, each) for each in environments]
     rows = []
     for count, beside in enumerate(("alone", "one busy process", "two busy processes")):
         with busy(count):
             spinning, sleeping = medians(ways, repeats)
         rows.append(row(f"neighbour: {beside}", sleeping, spinning))
     return rows
+
+
+def in_a_process(
+    case: str, way: str, batch_size: int, steps: int, environment: Mapping[str, str] | None = None
+) -> float:
+    """`images_per_second` in a new process, with an environment of its own if one is given."""
+    command = [sys.executable, "-m", "course_utils.author.bench", case, way, str(batch_size), str(steps)]
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout)
 
 
 @contextmanager
@@ -149,8 +99,51 @@ def busy(count: int) -> Iterator[None]:
 def images_per_second(case: str, way: str, batch_size: int, steps: int) -> float:
     """Of `steps` batches, after as many to warm up."""
     split = stand_in(train=batch_size * steps, test=10).train
-    an_epoch = WAYS[case][way](split, batch_size, this_machine())
-    return len(split) / seconds_per_call(an_epoch, calls=1)
+    return len(split) / seconds_per_call(WAYS[case][way](split, batch_size, this_machine()), calls=1)
+
+
+class Pictures(torch.utils.data.Dataset):
+    """One image and its label at a time, as torchvision's data sets hand them out."""
+
+    def __init__(self, split: Split, transform: Callable[[Image.Image], torch.Tensor]) -> None:
+        self.split, self.transform = split, transform
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        return self.transform(Image.fromarray(self.split.images[index])), int(self.split.labels[index])
+
+
+def usual_loader(split: Split, batch_size: int, augmented: bool = True) -> torch.utils.data.DataLoader:
+    """A worker for every core, kept between epochs: starting them doesn't count."""
+    augmentation = [transforms.RandomCrop(32, 4, padding_mode="reflect"), transforms.RandomHorizontalFlip()]
+    transform = transforms.Compose([*(augmentation if augmented else []), transforms.ToTensor(),
+                                    transforms.Normalize(MEAN, STD)])
+    return torch.utils.data.DataLoader(Pictures(split, transform), batch_size, shuffle=augmented, drop_last=augmented,
+                                       num_workers=os.cpu_count() or 1, persistent_workers=True)
+
+
+def epoch_of(
+    batches: Iterable, step: Callable, machine: Machine, memory_format: torch.memory_format = torch.preserve_format
+) -> Callable[[], None]:
+    """What takes a step on each of the batches, once it is on the machine."""
+
+    def an_epoch() -> None:
+        for images, labels in batches:
+            step(images.to(machine.device, memory_format=memory_format), labels.to(machine.device))
+
+    return an_epoch
+
+
+def usual_input(split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
+    """Flipped, cropped and normalised batches, by torchvision's transforms in a DataLoader."""
+    return epoch_of(usual_loader(split, batch_size), lambda images, labels: None, machine)
+
+
+def our_input(split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
+    batches = Batches(split, batch_size, machine, Augmentation("random", crop=4))
+    return epoch_of(batches, lambda images, labels: None, machine)
 
 
 def our_training(
@@ -164,25 +157,18 @@ def our_training(
     return lambda: trainer.epoch(0)
 
 
-def small_training(split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
-    """`Small` on the processor, whatever else is there: it is the processor's threads that have neighbours."""
-    return our_training(split, batch_size, this_machine("cpu"), Small)
-
-
 def usual_training(split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
     """VGG in float32, eager, with torch's dropout, on batches that are ready: only the training is compared."""
     model = with_torch_dropout(VGG()).to(machine.device)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
-    batches = [(images.contiguous(), labels)
-               for images, labels in Batches(split, batch_size, Machine(machine.device, torch.float32))]
+    batches = Batches(split, batch_size, Machine(machine.device, torch.float32))
 
-    def an_epoch() -> None:
-        for images, labels in batches:
-            optimizer.zero_grad()
-            F.cross_entropy(model(images), labels).backward()
-            optimizer.step()
+    def step(images: torch.Tensor, labels: torch.Tensor) -> None:
+        optimizer.zero_grad()
+        F.cross_entropy(model(images), labels).backward()
+        optimizer.step()
 
-    return an_epoch
+    return epoch_of([(images.contiguous(), labels) for images, labels in batches], step, machine)
 
 
 def with_torch_dropout(model: nn.Module) -> nn.Module:
@@ -202,13 +188,8 @@ def speedrun_with(changes: int, split: Split, batch_size: int, machine: Machine)
     recipe = speedrun("bench", 1, batch_size, 0.12)
     model = SpeedNet().to(machine.device, memory_format=memory_format)
     trainer = Trainer(model, recipe, Batches(split, batch_size, machine, recipe.augmentation))
-    loader = trainer.batches if changes else usual_loader(split, batch_size)
-
-    def an_epoch() -> None:
-        for images, labels in loader:
-            trainer.step(images.to(machine.device, memory_format=memory_format), labels.to(machine.device))
-
-    return an_epoch
+    batches = trainer.batches if changes else usual_loader(split, batch_size)
+    return epoch_of(batches, trainer.step, machine, memory_format)
 
 
 def our_inference(split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
@@ -220,24 +201,20 @@ def our_inference(split: Split, batch_size: int, machine: Machine) -> Callable[[
 def usual_inference(split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
     """Float32, eager, in evaluation mode and without gradients, with images from a DataLoader."""
     model, loader = SpeedNet().to(machine.device).eval(), usual_loader(split, batch_size, augmented=False)
-
-    @torch.no_grad()
-    def an_epoch() -> None:
-        for images, _ in loader:
-            model(images.to(machine.device)).argmax(1).cpu()
-
-    return an_epoch
+    return torch.no_grad()(epoch_of(loader, lambda images, _: model(images).argmax(1).cpu(), machine))
 
 
 CHANGES = ("usual", "batches at once", "channels last", "low precision", "memory kept")
 WAYS: dict[str, dict[str, Way]] = {  # from the usual way to ours
+    "input": {"usual": usual_input, "ours": our_input},
     "train": {"usual": usual_training, "ours": our_training},
     "speedrun": {change: partial(speedrun_with, number) for number, change in enumerate(CHANGES)},
     "infer": {"usual": usual_inference, "ours": our_inference},
-    "neighbour": {"Small": small_training},
+    # On the processor, whatever else is there: it is the processor's threads that have neighbours.
+    "neighbour": {"Small": lambda split, size, _: our_training(split, size, this_machine("cpu"), Small)},
 }
 CASES: dict[str, Callable[[], list[dict[str, Any]]]] = {
-    "input": input_pipeline, "train": partial(in_processes, "train", 128, 4),
+    "input": partial(in_processes, "input", 128, 78), "train": partial(in_processes, "train", 128, 4),
     "speedrun": partial(in_processes, "speedrun", 500, 6), "infer": partial(in_processes, "infer", 500, 10),
     "neighbour": beside_others,
 }

@@ -9,28 +9,28 @@ work itself failed, 130 that it was interrupted, 143 that it was terminated. Eac
 import argparse
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 from course_utils.author import lessons
-from course_utils.author.kernels import kernel_environment
 from course_utils.author.lessons import LessonError
 from course_utils.show.text_table import aligned
+
+RUN_TOOLS = ("papermill", "nbconvert", "ipykernel")
+SITE_TOOLS = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx-mathjax-offline")
 
 
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"course: {message}\n")
-
-
-class Terminated(BaseException):
-    """The signal SIGTERM, which `timeout`, `docker stop` and batch systems send."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,47 +39,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return options.command(options)
     except LessonError as error:
-        print(f"course: {error}", file=sys.stderr)
-        return 2
+        return _complain(error, 2)
     except KeyboardInterrupt:
-        print("\ncourse: interrupted", file=sys.stderr)
-        return 130
-    except Terminated:
-        print("course: terminated", file=sys.stderr)
-        return 128 + signal.SIGTERM
+        print(file=sys.stderr)
+        return _complain("interrupted", 130)
     except OSError as error:  # such as a full disk
-        place = f": {error.filename}" if error.filename else ""
-        print(f"course: {error.strerror or error}{place}", file=sys.stderr)
-        return 1
+        return _complain(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""), 1)
+
+
+def _complain(what: object, status: int) -> int:
+    print(f"course: {what}", file=sys.stderr)
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="course", description="Train convolutional networks on CIFAR-10, lesson by lesson.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    run = commands.add_parser("run", help="execute lessons and link the executed copies on a page")
+    def add(command: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:
+        """Add a command, named as its function."""
+        added = commands.add_parser(command.__name__.strip("_"), help=help)
+        added.set_defaults(command=command)
+        return added
+
+    run = add(_run, "execute lessons and link the executed copies on a page")
     run.add_argument("lessons", nargs="*", metavar="LESSON", help="number or name (default: every lesson)")
     run.add_argument("--preset", choices=lessons.PRESETS, help="default: $COURSE_PRESET, else full on a GPU or quick")
     run.add_argument("--dataset", choices=lessons.DATASETS, default="auto", help="default: %(default)s")
-    run.add_argument("--out", type=Path, default="course-run", metavar="DIR", help="default: ./course-run")
-    run.add_argument("--jobs", type=_positive, default=1, metavar="N", help="lessons at once (default: 1)")
-    setting = {"dest": "settings", "action": "append", "default": [], "metavar": "NAME=VALUE"}
-    run.add_argument("-p", help="set a parameter in every lesson that has it; repeatable", **setting)
-    run.set_defaults(command=_run)
+    run.add_argument("--out", type=Path, default="course-run", metavar="DIR", help="default: ./%(default)s")
+    run.add_argument("--jobs", type=_positive, default=1, metavar="N", help="lessons at once (default: %(default)s)")
+    run.add_argument("-p", dest="settings", action="append", default=[], metavar="NAME=VALUE",
+                     help="set a parameter in every lesson that has it; repeatable")
 
-    lab = commands.add_parser("lab", help="open JupyterLab on the first lesson")
-    lab.set_defaults(command=_lab)
+    add(_lab, "open JupyterLab on the first lesson")
 
-    data = commands.add_parser("data", help="fetch CIFAR-10, check it, and say what is there")
+    data = add(_data, "fetch CIFAR-10, check it, and say what is there")
     data.add_argument("--root", type=Path, metavar="DIR", help="default: $COURSE_DATA, else the user's cache")
-    data.set_defaults(command=_data)
 
-    bench = commands.add_parser("bench", help="our way of input, training and inference against the usual one")
+    bench = add(_bench, "our way of input, training and inference against the usual one")
     bench.add_argument("case", choices=("input", "train", "speedrun", "infer", "neighbour", "all"))
     bench.add_argument("--json", type=Path, metavar="FILE", help="write the measurements there too")
-    bench.set_defaults(command=_bench)
 
-    reproduce = commands.add_parser("reproduce", help="train by a named recipe and write the record of the run")
+    reproduce = add(_reproduce, "train by a named recipe and write the record of the run")
     reproduce.add_argument("name", nargs="?", metavar="NAME", help="see --list")
     reproduce.add_argument("--list", action="store_true", help="the recipes, with estimated times on this machine")
     reproduce.add_argument("--seed", type=_whole, default=0, metavar="S", help="the first seed (default: %(default)s)")
@@ -87,44 +88,40 @@ def _parser() -> argparse.ArgumentParser:
     length = reproduce.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=_positive, metavar="E", help="stretch the recipe to E epochs")
     length.add_argument("--budget", type=_positive, metavar="MINUTES", help="as many epochs as fit, for all seeds")
-    reproduce.add_argument("--out", type=Path, default="reproduced", metavar="DIR", help="default: ./reproduced")
+    reproduce.add_argument("--out", type=Path, default="reproduced", metavar="DIR", help="default: ./%(default)s")
     reproduce.add_argument("--dataset", choices=lessons.DATASETS[1:], default="cifar10", help="default: %(default)s")
-    reproduce.set_defaults(command=_reproduce)
 
-    site = commands.add_parser("site", help="build the web site from the lessons as they are")
-    site.add_argument("--out", type=Path, default="course-site", metavar="DIR", help="default: ./course-site")
-    site.set_defaults(command=_site)
+    site = add(_site, "build the web site from the lessons as they are")
+    site.add_argument("--out", type=Path, default="course-site", metavar="DIR", help="default: ./%(default)s")
 
-    links = commands.add_parser("links", help="set the repository's address in every badge, link and lesson")
+    links = add(_links, "set the repository's address in every badge, link and lesson")
     links.add_argument("--repo", metavar="OWNER/NAME", help="on GitHub (default: as in course.toml)")
     links.add_argument("--ref", metavar="REF", help="the tag or branch for readers (default: as in course.toml)")
-    links.set_defaults(command=_links)
     return parser
 
 
 def _run(options: argparse.Namespace) -> int:
+    lessons.require(RUN_TOOLS, "pip install -r requirements.txt")
     preset = options.preset or os.environ.get("COURSE_PRESET") or _default_preset()
     chosen = lessons.choose(lessons.load(lessons.NOTEBOOKS), options.lessons)
     plans = lessons.plan(chosen, preset, options.dataset, options.settings)
     out = _output_folder(options.out)
     from course_utils.author import runner
 
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_complain("terminated", 128 + signal.SIGTERM)))
     outcomes = runner.run(chosen, plans, preset, out, options.jobs)
     print("\n" + _table([outcome.row for outcome in outcomes]))
     failures = [outcome for outcome in outcomes if outcome.error]
     for outcome in failures:
-        print(f"course: {outcome.lesson.name} failed: {outcome.error}", file=sys.stderr)
+        _complain(f"{outcome.lesson.name} failed: {outcome.error}", 1)
     runner.write_index(outcomes, preset, out)
     print(f"\nOpen {out / 'index.html'}")
     return 1 if failures else 0
 
 
-def _terminate(*_: object) -> NoReturn:
-    raise Terminated
-
-
 def _lab(options: argparse.Namespace) -> int:
+    from course_utils.author.runner import kernel_environment
+
     first = lessons.load(lessons.NOTEBOOKS)[0].path
     return subprocess.call([sys.executable, "-m", "jupyterlab", str(first)], env=os.environ | kernel_environment())
 
@@ -134,11 +131,9 @@ def _data(options: argparse.Namespace) -> int:
     from course_utils.author.describe import describe
 
     try:
-        dataset = data.load("cifar10", options.root)
+        print(describe(data.load("cifar10", options.root), options.root))
     except data.DataError as error:
-        print(f"course: {error}", file=sys.stderr)
-        return 1
-    print(describe(dataset, options.root))
+        return _complain(error, 1)
     return 0
 
 
@@ -158,17 +153,17 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _reproduce(options: argparse.Namespace) -> int:
-    from course_utils import named_recipes
     from course_utils.author import reproduce
     from course_utils.checkpoints import CheckpointError
     from course_utils.data import DataError, load
+    from course_utils.named_recipes import RECIPES
     from course_utils.training import Diverged
 
     if options.list:
         return _list_recipes()
-    if options.name not in named_recipes.RECIPES:
+    if options.name not in RECIPES:
         asked = f"there is no recipe {options.name}" if options.name else "which recipe?"
-        raise LessonError(f"{asked}: choose from {', '.join(named_recipes.RECIPES)}")
+        raise LessonError(f"{asked}: choose from {', '.join(RECIPES)}")
     epochs = options.epochs
     if options.budget:
         epochs = reproduce.epochs_within(options.budget, options.name, options.out, options.seeds)
@@ -179,8 +174,7 @@ def _reproduce(options: argparse.Namespace) -> int:
         for seed in range(options.seed, options.seed + options.seeds):
             print(reproduce.reproduce(options.name, dataset, options.out, seed, epochs))
     except (DataError, CheckpointError, Diverged) as error:
-        print(f"course: {error}", file=sys.stderr)
-        return 1
+        return _complain(error, 1)
     return 0
 
 
@@ -188,51 +182,50 @@ def _list_recipes() -> int:
     """Print a line as soon as it is measured: the slowest networks take seconds each."""
     from course_utils.author import reproduce
 
-    widths = {"recipe": 24, "network": 10, "epochs": 6, "batch": 5, "estimated here": 14, "published": 0}
-
-    def show(*cells: object) -> None:
-        print(*aligned([cells], sides="<<>>><", least=list(widths.values())), flush=True)
-
-    show(*widths)
+    layout = "{:24}  {:10}  {:>6}  {:>5}  {:>14}  {}"
+    print(layout.format("recipe", "network", "epochs", "batch", "estimated here", "published"), flush=True)
     for name, entry, minutes in reproduce.estimates():
-        network = entry.network.__name__
         length = f"{minutes / 60:.1f} h" if minutes >= 90 else f"{minutes:.0f} min"
-        show(name, network, entry.recipe.epochs, entry.recipe.batch_size, length, entry.published)
+        recipe = entry.recipe
+        row = layout.format(name, entry.network.__name__, recipe.epochs, recipe.batch_size, length, entry.published)
+        print(row.rstrip(), flush=True)
     return 0
 
 
 def _site(options: argparse.Namespace) -> int:
-    from course_utils.author import site
-
+    """Sphinx makes the site as `notebooks/conf.py` says; if it has a complaint, an earlier site stays as it is."""
     lessons.load(lessons.NOTEBOOKS)  # LessonError where the course was installed without its lessons
-    site.check_tools()
+    lessons.require(SITE_TOOLS, 'pip install -e ".[site]" in a clone of the course')
     out = _output_folder(options.out)
-    if not site.build(out):
-        print("course: the site was not built", file=sys.stderr)
-        return 1
+    sphinx = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--keep-going"]
+    with tempfile.TemporaryDirectory() as folder:  # what Sphinx leaves beside a site goes with it
+        built = f"{folder}/site"
+        if subprocess.call([*sphinx, "-d", f"{folder}/doctrees", str(lessons.NOTEBOOKS), built]):
+            return _complain("the site was not built", 1)
+        shutil.copytree(built, out, dirs_exist_ok=True)
     print(f"Open {out / 'index.html'}")
     return 0
 
 
 def _links(options: argparse.Namespace) -> int:
+    lessons.require(RUN_TOOLS, "pip install -r requirements.txt")
     from course_utils.author import links
 
-    now = links.load(lessons.NOTEBOOKS)
+    wanted = links.load(lessons.NOTEBOOKS)
     asked = {"name": options.repo, "ref": options.ref}
-    wanted = replace(now, **{key: value for key, value in asked.items() if value is not None})
+    wanted = replace(wanted, **{key: value for key, value in asked.items() if value is not None})
     changed = links.rewrite(lessons.NOTEBOOKS, wanted)
     print(f"{wanted.address} at {wanted.ref}: " + (", ".join(changed) or "nothing to change"))
     return 0
-
-
-def _positive(text: str) -> int:
-    return _whole(text, least=1)
 
 
 def _whole(text: str, least: int = 0) -> int:
     if not text.isdecimal() or int(text) < least:
         raise argparse.ArgumentTypeError(f"expected a whole number from {least}, not {text!r}")
     return int(text)
+
+
+_positive = partial(_whole, least=1)
 
 
 def _default_preset() -> str:
@@ -243,25 +236,22 @@ def _default_preset() -> str:
 
 def _output_folder(folder: Path) -> Path:
     """A folder to write to, as an absolute path; LessonError if that can't be or it is that of the lessons."""
-    resolved = folder.resolve()
-    if resolved == lessons.NOTEBOOKS.resolve():
+    if folder.resolve() == lessons.NOTEBOOKS.resolve():
         raise LessonError(f"{folder} holds the lessons themselves: choose another --out")
-    _check_folder(resolved)
-    return resolved
+    return _check_folder(folder.resolve())
 
 
-def _check_folder(folder: Path) -> None:
+def _check_folder(folder: Path) -> Path:
     """Make a folder, and make sure that files can be written there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
-            pass
+            return folder
     except OSError as error:
         raise LessonError(f"can't write to {folder}: {error.strerror}") from error
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:
-    """Rows that have the same keys, as text in aligned columns with the keys above."""
     return "\n".join(aligned([list(rows[0]), *(list(row.values()) for row in rows)], sides="<" * len(rows[0])))
 
 

@@ -1,12 +1,11 @@
-"""The lessons: what `course.toml` says of them, and what parameters they declare.
-
-Papermill is imported only where parameters are read: lesson 0 lists the lessons where it isn't installed.
-"""
+"""The lessons: what `course.toml` says of them, and what parameters they declare."""
 
 import ast
+import importlib.util
+import json
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf
@@ -16,6 +15,7 @@ from typing import Any
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 PRESETS = ("smoke", "quick", "full")
 DATASETS = ("auto", "cifar10", "synthetic")
+DECLARATION = re.compile(r"([A-Z][A-Z0-9_]*) = ([^#=]+?) +#@param (\[.*?\])?([^=]*)")
 
 
 class LessonError(ValueError):
@@ -32,26 +32,8 @@ class Parameter:
     high: float = inf
     choices: tuple[Any, ...] = ()
 
-    @classmethod
-    def from_cell(cls, name: str, default: str, form: str) -> "Parameter":
-        """From the texts of the default and of the `@param` form; ValueError if the default is no literal."""
-        bounds = {key: float(value) for key, value in re.findall(r"\b(min|max):\s*(-?[\d.e-]+)", form)}
-        choices = re.match(r"@param\s*(\[.*?\])", form)
-        return cls(
-            name,
-            ast.literal_eval(default),
-            bounds.get("min", -inf),
-            bounds.get("max", inf),
-            tuple(ast.literal_eval(choices[1])) if choices else (),
-        )
-
-    @property
-    def expected(self) -> str:
-        if self.choices:
-            return "one of " + ", ".join(map(str, self.choices))
-        words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
-        bounds = f" from {self.low:g} to {self.high:g}" if self.low > -inf and self.high < inf else ""
-        return words[type(self.default)] + bounds
+    def __post_init__(self) -> None:
+        self.accept(self.default)
 
     def accept(self, value: Any) -> Any:
         """The value, if it is of the default's type and in range; LessonError if not."""
@@ -61,11 +43,14 @@ class Parameter:
         right = type(value) is kind
         if right and self.choices:
             right = value in self.choices
-        elif right and kind in (int, float):
+        elif right and kind is not str:
             right = self.low <= value <= self.high
-        if not right:
-            raise LessonError(f"{self.name} must be {self.expected}, not {value!r}")
-        return value
+        if right:
+            return value
+        words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+        bounds = f" from {self.low:g} to {self.high:g}" if self.low > -inf and self.high < inf else ""
+        expected = "one of " + ", ".join(map(str, self.choices)) if self.choices else words[kind] + bounds
+        raise LessonError(f"{self.name} must be {expected}, not {value!r}")
 
     def read(self, text: str) -> Any:
         """The value that a text from the command line means; LessonError if it means none."""
@@ -75,6 +60,21 @@ class Parameter:
         except (KeyError, ValueError):
             value = text
         return self.accept(value)
+
+
+def declared(source: str) -> dict[str, Parameter]:
+    """What a parameters cell declares, by name; ValueError if a line isn't of the form that `Parameter` shows."""
+    parameters = {}
+    for line in source.splitlines():
+        try:
+            name, default, choices, form = DECLARATION.fullmatch(line).groups()
+            default, choices = ast.literal_eval(default), ast.literal_eval(choices or "()")
+        except (AttributeError, ValueError, SyntaxError):
+            raise ValueError(f"{line!r} is not of the form `NAME = literal  #@param ...`") from None
+        limits = dict(re.findall(r"\b(min|max):\s*(-?[\d.e-]+)", form))
+        low, high = float(limits.get("min", -inf)), float(limits.get("max", inf))
+        parameters[name] = Parameter(name, default, low, high, tuple(choices))
+    return parameters
 
 
 @dataclass(frozen=True)
@@ -95,32 +95,29 @@ class Lesson:
     def number(self) -> int:
         return int(self.name.partition("_")[0])
 
-    def answers_to(self, name: str) -> bool:
-        """Whether this is the lesson's name or its number."""
-        return name == self.name or name.isdecimal() and int(name) == self.number
-
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
         """What its parameters cell declares, by name."""
         try:
-            from papermill import inspect_notebook
-
-            found = inspect_notebook(literal(self.path))
-            return {name: Parameter.from_cell(name, each["default"], each["help"]) for name, each in found.items()}
-        except ImportError as error:
-            raise LessonError("papermill is missing: pip install -r requirements.txt") from error
-        except (OSError, ValueError, SyntaxError) as error:
+            cells = json.loads(self.path.read_text(encoding="utf-8"))["cells"]
+            tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+            return declared("\n".join("".join(cell["source"]) for cell in tagged))
+        except (OSError, ValueError) as error:
             raise LessonError(f"the parameters of {self.path.name} can't be read: {error}") from error
 
     def preset(self, name: str) -> dict[str, Any]:
         """The parameters of a preset, checked against the notebook."""
         if name not in self.presets:
             raise LessonError(f"there is no preset {name}: choose from {', '.join(self.presets)}")
-        values = self.presets[name]
-        for key in values:
-            if key not in self.parameters:
-                raise LessonError(f"course.toml: {self.name} has no parameter {key}")
-        return {key: self.parameters[key].accept(value) for key, value in values.items()}
+        if unknown := self.presets[name].keys() - self.parameters:
+            raise LessonError(f"course.toml: {self.name} has no parameter {', '.join(sorted(unknown))}")
+        return {key: self.parameters[key].accept(value) for key, value in self.presets[name].items()}
+
+
+def require(modules: Iterable[str], remedy: str) -> None:
+    """LessonError with the remedy if one of these modules isn't installed."""
+    if missing := [name for name in modules if not importlib.util.find_spec(name)]:
+        raise LessonError(f"{', '.join(missing)} missing: {remedy}")
 
 
 def literal(path: Path) -> str:
@@ -128,34 +125,35 @@ def literal(path: Path) -> str:
     return str(path).replace("{", "{{").replace("}", "}}")
 
 
-def load(folder: Path) -> tuple[Lesson, ...]:
-    """Every lesson that `course.toml` in a folder lists, in order."""
+def from_course_toml(folder: Path, make: Callable[[dict], Any]) -> Any:
+    """What `make` builds from `course.toml` in a folder; LessonError where that is missing or lacks something."""
+    path = folder / "course.toml"
     try:
-        entries = tomllib.loads((folder / "course.toml").read_text(encoding="utf-8"))["lesson"]
-        return tuple(
-            Lesson(
-                folder / f"{entry['name']}.ipynb",
-                entry["title"],
-                entry["learn"],
-                {preset: entry[preset] for preset in PRESETS},
-                entry.get("seconds", {}),
-            )
-            for entry in entries
-        )
+        return make(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise LessonError(f"no course.toml in {folder}: install from a clone of the course") from error
-    except (tomllib.TOMLDecodeError, KeyError) as error:
-        raise LessonError(f"{folder / 'course.toml'} can't be used: {error}") from error
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise LessonError(f"{path} can't be used: {error}") from error
+
+
+def load(folder: Path) -> tuple[Lesson, ...]:
+    """Every lesson that `course.toml` in a folder lists, in order."""
+
+    def lesson(entry: dict) -> Lesson:
+        presets = {preset: entry[preset] for preset in PRESETS}
+        path = folder / f"{entry['name']}.ipynb"
+        return Lesson(path, entry["title"], entry["learn"], presets, entry.get("seconds", {}))
+
+    return from_course_toml(folder, lambda course: tuple(map(lesson, course["lesson"])))
 
 
 def choose(lessons: Sequence[Lesson], names: Iterable[str]) -> tuple[Lesson, ...]:
     """The lessons of these numbers or names in the course's order; all of them if no name is given."""
-    wanted = set(names)
-    for name in wanted:
-        if not any(lesson.answers_to(name) for lesson in lessons):
-            known = ", ".join(lesson.name for lesson in lessons)
-            raise LessonError(f"there is no lesson {name}: choose from {known}")
-    return tuple(each for each in lessons if not wanted or any(map(each.answers_to, wanted)))
+    wanted = {int(name) if name.isdecimal() else name for name in names}
+    for name in wanted - {name for lesson in lessons for name in (lesson.name, lesson.number)}:
+        known = ", ".join(lesson.name for lesson in lessons)
+        raise LessonError(f"there is no lesson {name}: choose from {known}")
+    return tuple(lesson for lesson in lessons if not wanted or wanted & {lesson.name, lesson.number})
 
 
 def plan(lessons: Sequence[Lesson], preset: str, dataset: str, settings: Iterable[str] = ()) -> list[dict]:

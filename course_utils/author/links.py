@@ -6,18 +6,29 @@
 import copy
 import hashlib
 import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
 
 from course_utils.author import lessons
 from course_utils.author.lessons import LessonError
 from course_utils.plumbing.files import PARTIAL, write_atomically
 
 GITHUB = "https://github.com/"
+BADGES = {  # where a badge opens a notebook: its picture, and the link that it leads to
+    "in Colab": ("https://colab.research.google.com/assets/colab-badge.svg",
+                 "https://colab.research.google.com/github/{name}/blob/{ref}/{path}"),
+    "on Binder": ("https://mybinder.org/badge_logo.svg",
+                  "https://mybinder.org/v2/gh/{name}/{ref}?urlpath=lab/tree/{path}"),
+    "on Kaggle": ("https://kaggle.com/static/images/open-in-kaggle.svg",
+                  "https://kaggle.com/kernels/welcome?src=https://github.com/{name}/blob/{ref}/{path}"),
+}
+CODESPACES = "https://github.com/codespaces/badge.svg)](https://codespaces.new/{name}"
 TAG = "colab"  # of the cell that fetches the course
 COLAB = {"accelerator": "GPU", "colab": {"provenance": []}}  # what Colab reads in a notebook's metadata
 FETCH = """\
@@ -62,7 +73,6 @@ class Repository:
 
     @property
     def folder(self) -> str:
-        """The name of a clone's folder."""
         return self.name.partition("/")[2]
 
     @property
@@ -72,35 +82,19 @@ class Repository:
 
     def badges(self, path: str) -> str:
         """Pictures, in Markdown, that open a notebook, by its path in the repository, in Colab, Binder and Kaggle."""
-        colab = f"https://colab.research.google.com/github/{self.name}/blob/{self.ref}/{path}"
-        binder = f"https://mybinder.org/v2/gh/{self.name}/{self.ref}?urlpath=lab/tree/{path}"
-        kaggle = f"https://kaggle.com/kernels/welcome?src={self.address}/blob/{self.ref}/{path}"
-        return (
-            f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({colab})\n"
-            f"[![Open on Binder](https://mybinder.org/badge_logo.svg)]({binder})\n"
-            f"[![Open on Kaggle](https://kaggle.com/static/images/open-in-kaggle.svg)]({kaggle})"
-        )
+        return "\n".join(f"[![Open {where}]({picture})]({link.format(name=self.name, ref=self.ref, path=path)})"
+                         for where, (picture, link) in BADGES.items())
 
 
 def load(folder: Path) -> Repository:
     """The repository that `course.toml` in a folder names; LessonError if it names none."""
-    try:
-        table = tomllib.loads((folder / "course.toml").read_text(encoding="utf-8"))["repository"]
-        return Repository(table["address"].removeprefix(GITHUB), table["ref"])
-    except OSError as error:
-        raise LessonError(f"no course.toml in {folder}: install from a clone of the course") from error
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise LessonError(f"{folder / 'course.toml'} can't be used: {error}") from error
+    return lessons.from_course_toml(folder, lambda course: Repository(
+        course["repository"]["address"].removeprefix(GITHUB), course["repository"]["ref"]))
 
 
 def differing(folder: Path, repository: Repository) -> dict[Path, bytes]:
     """The files in and beside a folder of lessons that don't agree with a repository, with what should be in them."""
-    try:
-        return {path: new for path, new in _linked(folder, repository) if path.read_bytes() != new}
-    except ImportError as error:
-        raise LessonError("nbformat is missing: pip install -r requirements.txt") from error
-    except (OSError, ValueError) as error:
-        raise LessonError(str(error)) from error
+    return {path: new for path, new in _linked(folder, repository) if path.read_bytes() != new}
 
 
 def rewrite(folder: Path, repository: Repository) -> list[str]:
@@ -109,34 +103,33 @@ def rewrite(folder: Path, repository: Repository) -> list[str]:
     Everything is read and made before the first file is written. That is course.toml: if the rest is cut off,
     `course links` completes it, and removes what was half-written.
     """
-    wanted = differing(folder, repository)
     try:
+        wanted = differing(folder, repository)
         for path, new in wanted.items():
             write_atomically(path, new)
         for place in {folder.parent, folder, *(path.parent for path in wanted)}:
             for partial in place.glob(f"{PARTIAL}*"):
                 partial.unlink(missing_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise LessonError(str(error)) from error
     return [path.relative_to(folder.parent).as_posix() for path in wanted]
 
 
-def link_lesson(nb: Any, name: str, repository: Repository) -> Any:
+def link_lesson(nb: NotebookNode, name: str, repository: Repository) -> NotebookNode:
     """A copy of a lesson with badges under its title, the cell for Colab before all code, and Colab's metadata.
 
-    nb: as nbformat reads it; name: of its file. Outputs stay as they are: anywhere but on Colab, that cell does
-    nothing and has no count.
+    name: of its file. Outputs stay as they are: anywhere but on Colab, that cell does nothing and has no count.
     """
-    from nbformat.v4 import new_code_cell
-
     nb = copy.deepcopy(nb)
     cells = [cell for cell in nb.cells if TAG not in cell.metadata.get("tags", [])]
-    for cell in cells:
-        if cell.cell_type == "markdown":
-            source = link_text(cell.source, repository)
-            source = _link_title(source, f"notebooks/{name}", repository) if cell is cells[0] else source
-            if source != cell.source:
-                cell.source, cell.id = source, id_of(source)
+    linked = [link_text(cell.source, repository) if cell.cell_type == "markdown" else cell.source for cell in cells]
+    if cells[0].cell_type == "markdown":
+        title, _, rest = linked[0].partition("\n")
+        rest = re.sub(rf"\A(\s*\[!\[Open ({'|'.join(BADGES)})\]\(.*\))+\s*", "", rest).strip("\n")
+        linked[0] = f"{title}\n\n{repository.badges(f'notebooks/{name}')}\n\n{rest}".rstrip("\n")
+    for cell, source in zip(cells, linked, strict=True):
+        if source != cell.source:
+            cell.source, cell.id = source, id_of(source)
     hidden = {"cellView": "form", "tags": [TAG, "remove-cell"]}  # on Colab and on the web site
     fetch = new_code_cell(repository.fetch, id=id_of(repository.fetch), metadata=hidden)
     first = next((i for i, cell in enumerate(cells) if cell.cell_type == "code"), len(cells))
@@ -157,14 +150,10 @@ def link_text(text: str, repository: Repository) -> str:
             query["urlpath"] = re.sub(r"(?<=tree/)[^/]+", repository.folder, query["urlpath"], count=1)
         return urlencode(query, quote_via=quote, safe="")
 
-    name, ref = repository.name, repository.ref
-    text = re.sub(r"(?<=colab\.research\.google\.com/github/)[^/\s]+/[^/\s]+/blob/[^/\s]+(?=/notebooks/)",
-                  f"{name}/blob/{ref}", text)
-    text = re.sub(r"(?<=mybinder\.org/v2/gh/)[^/\s]+/[^/\s]+/[^/?\s]+(?=\?urlpath=lab/tree/notebooks/)",
-                  f"{name}/{ref}", text)
-    text = re.sub(r"(?<=kaggle\.com/kernels/welcome\?src=https://github\.com/)[^/\s]+/[^/\s]+/blob/[^/\s]+(?=/notebooks/)",
-                  f"{name}/blob/{ref}", text)
-    text = re.sub(r"(?<=/codespaces/badge\.svg\)\]\(https://codespaces\.new/)[^/\s]+/[^/\s)]+", name, text)
+    for link in (*(link for _, link in BADGES.values()), CODESPACES):
+        known = re.escape(link.format(name="NAME", ref="REF", path="notebooks/"))
+        known = known.replace("NAME", r"[^/\s]+/[^/\s)]+").replace("REF", r"[^/?\s]+")
+        text = re.sub(known, link.format(name=repository.name, ref=repository.ref, path="notebooks/"), text)
     return re.sub(r"(?<=/git-pull\?)[\w%.~+=&:/-]*[\w/]", pull, text)
 
 
@@ -173,23 +162,13 @@ def id_of(source: str) -> str:
     return hashlib.sha256(source.encode()).hexdigest()[:8]
 
 
-def _link_title(text: str, path: str, repository: Repository) -> str:
-    """A text in Markdown, which begins with its title, with the badges of a notebook under that."""
-    title, _, rest = text.partition("\n")
-    rest = re.sub(r"\A(\s*\[!\[Open (in Colab|on Binder|on Kaggle)\]\(.*\))+\s*", "", rest).strip("\n")
-    return f"{title}\n\n{repository.badges(path)}\n\n{rest}".rstrip("\n")
-
-
 def _linked(folder: Path, repository: Repository) -> Iterator[tuple[Path, bytes]]:
     """Every file that may hold the address, with what should be in it, course.toml first."""
-    import nbformat
-
     root, address = folder.parent, repository.address
-    for path, values in (
-        (folder / "course.toml", {"address = ": address, "ref = ": repository.ref}),
-        (root / "pyproject.toml", {"Repository = ": address}),
-        (root / "CITATION.cff", {"repository-code: ": address}),
-    ):
+    settings = {folder / "course.toml": {"address = ": address, "ref = ": repository.ref},
+                root / "pyproject.toml": {"Repository = ": address},
+                root / "CITATION.cff": {"repository-code: ": address}}
+    for path, values in settings.items():
         text = path.read_text(encoding="utf-8")
         for key, value in values.items():
             text, count = re.subn(rf'(?m)^({key})"[^"]*"', rf'\1"{value}"', text)

@@ -1,12 +1,10 @@
 """Recorded runs without a notebook: train by a named recipe, go on where it stopped, keep the record."""
 
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -14,7 +12,7 @@ from course_utils import data
 from course_utils.author.lessons import LessonError
 from course_utils.author.runner import about
 from course_utils.batches import SIDE, Batches
-from course_utils.machine import keep_freed_memory, this_machine
+from course_utils.machine import keep_freed_memory, seconds_per_call, this_machine
 from course_utils.named_recipes import RECIPES, Entry
 from course_utils.plumbing.distributed import processes
 from course_utils.records import Run
@@ -66,22 +64,13 @@ def seconds_per_epoch(entry: Entry) -> float:
     The steps take whole pictures; smaller ones are taken to cost as much less as they have fewer pixels.
     """
     machine, recipe = this_machine(precision=entry.recipe.precision), entry.recipe
-    pixels = np.random.default_rng(0).integers(0, 256, (recipe.batch_size, 32, 32, 3), dtype=np.uint8)
-    split = data.Split(pixels, np.arange(recipe.batch_size) % 10)
+    split = data.stand_in(train=recipe.batch_size, test=10).train
     if machine.device.type == "cpu":
         keep_freed_memory()
     model = entry.build().to(machine.device, memory_format=machine.memory_format)
     trainer = Trainer(model, recipe, Batches(split, recipe.batch_size, machine, recipe.augmentation))
-
-    def step() -> None:
-        loss, _ = trainer.step(*next(trainer.batches.epoch(0)))
-        loss.item()  # waits for a GPU
-
-    step()
-    start = time.perf_counter()
-    step()
-    step()
-    whole = (time.perf_counter() - start) / 2 * ((TRAIN_IMAGES - recipe.held_out) / recipe.batch_size)
+    step = seconds_per_call(lambda: trainer.step(*next(trainer.batches.epoch(0))), calls=2)
+    whole = step * (TRAIN_IMAGES - recipe.held_out) / recipe.batch_size
     return whole * sum(recipe.side_in(epoch) ** 2 for epoch in range(recipe.epochs)) / (recipe.epochs * SIDE**2)
 
 

@@ -17,11 +17,21 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
-from course_utils.author.kernels import kernel_environment
 from course_utils.author.lessons import Lesson, LessonError, literal
 from course_utils.plumbing.files import write_atomically
 from course_utils.show.page import render
 from course_utils.show.progress import RESULT, accuracy_text
+
+# PyTorch's threads on Linux meet at barriers of libgomp, and wait there by spinning for the others. Where something
+# else runs too, the one that waits burns the core that the other needs, and training takes several times as long.
+# After so many turns a thread sleeps instead. libgomp reads this once, as `import torch` loads it.
+SPINNING = ("GOMP_SPINCOUNT", "1000")
+
+
+def kernel_environment() -> dict[str, str]:
+    """Variables for a process that trains, where the user has set none of their own."""
+    name, turns = SPINNING
+    return {name: os.environ.get(name, turns)}
 
 
 @dataclass(frozen=True)
@@ -111,8 +121,7 @@ class Worker:
 
 def expected_time(lesson: Lesson, preset: str) -> str:
     """In words, from the time measured on the reference CPU."""
-    seconds = lesson.seconds.get(preset)
-    return "time not measured" if seconds is None else about(seconds)
+    return about(lesson.seconds[preset]) if preset in lesson.seconds else "time not measured"
 
 
 def about(seconds: float) -> str:
@@ -123,29 +132,24 @@ def about(seconds: float) -> str:
 def execute(lesson: Lesson, parameters: dict[str, Any], out: Path) -> Outcome:
     """Execute one lesson into `out/NAME.ipynb`, and export that to `out/NAME.html`."""
     target, start = out / f"{lesson.name}.ipynb", time.perf_counter()
-    reached = error = page_error = None
+    page, reached, error, page_error = target.with_suffix(".html"), None, None, None
     try:
-        for old in (target, target.with_suffix(".html")):
+        for old in (target, page):
             old.unlink(missing_ok=True)  # what lies there afterwards is from this run
         execute_notebook(lesson.path, target, parameters, out)
-        reached = _reached(target)
+        data = [output.get("data", {}) for cell in _code_cells(target) for output in cell["outputs"]]
+        reached = next((each[RESULT] for each in reversed(data) if RESULT in each), None)
     except Exception as failure:
         error = _one_line(failure)
     seconds = time.perf_counter() - start
     try:
         if target.exists():
-            export(target)
+            from nbconvert import HTMLExporter
+
+            write_atomically(page, HTMLExporter(embed_images=True).from_filename(str(target))[0].encode())
     except Exception as failure:
         page_error = _one_line(failure)
     return Outcome(lesson, seconds, reached, error, page_error)
-
-
-def export(notebook: Path) -> None:
-    """Write a notebook as a page, `NAME.html` beside it."""
-    from nbconvert import HTMLExporter
-
-    page, _ = HTMLExporter(embed_images=True).from_filename(str(notebook))
-    write_atomically(notebook.with_suffix(".html"), page.encode())
 
 
 def execute_notebook(source: Path, target: Path, parameters: dict[str, Any], folder: Path) -> None:
@@ -154,11 +158,21 @@ def execute_notebook(source: Path, target: Path, parameters: dict[str, Any], fol
     Raises LessonError that names the failing cell; `target` then has the outputs and traceback up to there.
     """
     import papermill
+    from ipykernel.kernelspec import get_kernel_dict
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpec
 
-    kernel = {"kernel_name": "python3", "kernel_manager_class": _this_python(), "start_timeout": 300}
-    options = {"language": "python", "cwd": folder, "progress_bar": False}
+    class ThisPython(AsyncKernelManager):
+        """Starts `sys.executable`, whatever kernel is registered as python3."""
+
+        kernel_spec = KernelSpec(**get_kernel_dict(["--log-level=ERROR"], ["-Xfrozen_modules=off"]),
+                                 env=kernel_environment())
+
     try:
-        papermill.execute_notebook(literal(source), literal(target), parameters, **kernel, **options)
+        papermill.execute_notebook(
+            literal(source), literal(target), parameters, cwd=folder, progress_bar=False, language="python",
+            kernel_name="python3", kernel_manager_class=ThisPython, start_timeout=300,
+        )
     except papermill.PapermillExecutionError as error:
         what = f"{error.ename}: {error.evalue}".strip().splitlines()[0]
         raise LessonError(f"{_cell(error.exec_count, error.source)}: {what}") from error
@@ -195,25 +209,12 @@ def _one_line(error: Exception) -> str:
     return said if isinstance(error, LessonError) else f"{type(error).__name__}: {said}".removesuffix(": ")
 
 
-def _this_python() -> type:
-    """A kernel manager that starts `sys.executable`, whatever kernel is registered as python3."""
-    from ipykernel.kernelspec import get_kernel_dict
-    from jupyter_client import AsyncKernelManager
-    from jupyter_client.kernelspec import KernelSpec
-
-    class ThisPython(AsyncKernelManager):
-        kernel_spec = KernelSpec(**get_kernel_dict(["--log-level=ERROR"], ["-Xfrozen_modules=off"]),
-                                 env=kernel_environment())
-
-    return ThisPython
-
-
 def _cell(count: int | None, source: str) -> str:
-    lines = [line.strip() for line in source.splitlines() if line.strip()] or ["(empty)"]
-    return f"cell [{count or ' '}] {lines[0]!r}"
+    first = source.strip().partition("\n")[0].rstrip() or "(empty)"
+    return f"cell [{count or ' '}] {first!r}"
 
 
-def _cells(notebook: Path) -> list[dict]:
+def _code_cells(notebook: Path) -> list[dict]:
     try:
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     except (FileNotFoundError, json.JSONDecodeError):  # not begun, or killed in the middle of writing it
@@ -222,11 +223,5 @@ def _cells(notebook: Path) -> list[dict]:
 
 
 def _last_started(notebook: Path) -> str:
-    started = [c for c in _cells(notebook) if c["metadata"].get("papermill", {}).get("start_time")]
+    started = [cell for cell in _code_cells(notebook) if cell["metadata"].get("papermill", {}).get("start_time")]
     return _cell(len(started), "".join(started[-1]["source"])) if started else "before its first cell"
-
-
-def _reached(notebook: Path) -> dict[str, Any] | None:
-    """The last result that an executed lesson reported."""
-    data = [output.get("data", {}) for cell in _cells(notebook) for output in cell["outputs"]]
-    return next((each[RESULT] for each in reversed(data) if RESULT in each), None)

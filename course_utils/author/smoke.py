@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree
-from collections import defaultdict
+from collections import Counter
 from pathlib import Path
 
 import papermill
@@ -21,35 +21,10 @@ from course_utils.author import lessons
 from course_utils.machine import usable_cores
 
 WORKERS = 2
-
-
-def prepare(names: list[str], dataset: str, folder: Path) -> None:
-    """Write a copy of each lesson, with the smoke preset's parameters injected, to a folder."""
-    chosen = lessons.choose(lessons.load(lessons.NOTEBOOKS), names)
-    for lesson, parameters in zip(chosen, lessons.plan(chosen, "smoke", dataset), strict=True):
-        source, copy = lessons.literal(lesson.path), lessons.literal(folder / lesson.path.name)
-        papermill.execute_notebook(source, copy, parameters, prepare_only=True, language="python")
-
-
-def run(folder: Path, junit: Path) -> int:
-    """Run the notebooks of a folder under nbval; pytest's exit status."""
-    threads = str(max(1, usable_cores() // WORKERS))
-    nbval = ["--nbval-lax", "--nbval-current-env"]
-    nbval += ["--nbval-cell-timeout=300", "--nbval-kernel-startup-timeout=300"]
-    options = [f"-n{WORKERS}", "--dist=loadfile", f"--junitxml={junit}", "-pno:cacheprovider", "--color=no", "-q"]
-    return subprocess.call(
-        [sys.executable, "-m", "pytest", *nbval, *options, "."],
-        cwd=folder,
-        env={"OMP_NUM_THREADS": threads} | os.environ,
-    )
-
-
-def seconds(junit: Path) -> dict[str, float]:
-    """The seconds that each notebook's cells took together."""
-    total: defaultdict[str, float] = defaultdict(float)
-    for case in xml.etree.ElementTree.parse(junit).iter("testcase"):
-        total[case.get("classname", "")] += float(case.get("time", 0))
-    return dict(sorted(total.items()))
+PYTEST = [
+    sys.executable, "-m", "pytest", ".", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=300",
+    "--nbval-kernel-startup-timeout=300", f"-n{WORKERS}", "--dist=loadfile", "-pno:cacheprovider", "--color=no", "-q",
+]
 
 
 def main() -> int:
@@ -58,14 +33,19 @@ def main() -> int:
     parser.add_argument("--dataset", choices=lessons.DATASETS, default=os.environ.get("COURSE_DATASET", "auto"))
     parser.add_argument("--junit", type=Path)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "lessons"
-        folder.mkdir()
-        junit = options.junit.resolve() if options.junit else Path(temporary) / "junit.xml"
-        prepare(options.lessons, options.dataset, folder)
-        status = run(folder, junit)
-        for name, taken in seconds(junit).items():
-            print(f"{name}: {taken:.1f} s")
+    chosen = lessons.choose(lessons.load(lessons.NOTEBOOKS), options.lessons)
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as reports:
+        for lesson, parameters in zip(chosen, lessons.plan(chosen, "smoke", options.dataset), strict=True):
+            source, copy = lessons.literal(lesson.path), lessons.literal(Path(folder) / lesson.path.name)
+            papermill.execute_notebook(source, copy, parameters, prepare_only=True, language="python")
+        junit = options.junit.resolve() if options.junit else Path(reports) / "junit.xml"
+        threads = {"OMP_NUM_THREADS": str(max(1, usable_cores() // WORKERS))}
+        status = subprocess.call([*PYTEST, f"--junitxml={junit}"], cwd=folder, env=threads | os.environ)
+        seconds: Counter[str] = Counter()
+        for case in xml.etree.ElementTree.parse(junit).iter("testcase"):
+            seconds[case.get("classname", "")] += float(case.get("time", 0))
+    for name, taken in sorted(seconds.items()):
+        print(f"{name}: {taken:.1f} s")
     return status
 
 

@@ -4,8 +4,9 @@
 """
 
 import base64
-import json
 from pathlib import Path
+
+import nbformat
 
 from course_utils import records
 from course_utils.author import exercises, lessons
@@ -17,10 +18,10 @@ ROOT = NOTEBOOKS.parent
 
 def generated() -> dict[Path, bytes]:
     """The files with generated parts, each with the content that it should have."""
-    tables = {"README.md": {"results": results()},
-              "notebooks/exercises/TEACHING.md": {"times": times(), "exercises": tasks()}}
-    texts = {ROOT / name: with_tables((ROOT / name).read_text(encoding="utf-8"), parts).encode()
-             for name, parts in tables.items()}
+    results = records.results_table(list(records.load_results(NOTEBOOKS / "results").values()))
+    tables = {ROOT / "README.md": {"results": results},
+              NOTEBOOKS / "exercises" / "TEACHING.md": {"times": times(), "exercises": tasks()}}
+    texts = {path: with_tables(path.read_text(encoding="utf-8"), parts).encode() for path, parts in tables.items()}
     return texts | {NOTEBOOKS / "ladder.png": ladder()}
 
 
@@ -36,11 +37,6 @@ def with_tables(text: str, tables: dict[str, str]) -> str:
     return text
 
 
-def results() -> str:
-    """A row for each recipe with recorded runs."""
-    return records.results_table(list(records.load_results(NOTEBOOKS / "results").values()))
-
-
 def times() -> str:
     """A row for each lesson, with the seconds recorded in course.toml."""
     rows = [f"| {lesson.number} {lesson.title} | {lesson.seconds['smoke']} | {lesson.seconds['quick']} |"
@@ -50,19 +46,18 @@ def times() -> str:
 
 def tasks() -> str:
     """A row for each exercise, with a link from the lesson's number to the student's notebook."""
-    rows = []
-    for name in exercises.names():
-        link = f"[{int(name[:2])}](release/{name}/{name}.ipynb)"
-        for number, task in enumerate(exercises.split(exercises.read(name, "source")), 1):
-            rows.append(f"| {link} | {number}. {task.title} | {task.kind} | {task.minutes} | {task.points} |")
+    rows = [f"| [{int(name[:2])}](release/{name}/{name}.ipynb) "
+            f"| {number}. {task.title} | {task.kind} | {task.minutes} | {task.points} |"
+            for name in exercises.names()
+            for number, task in enumerate(exercises.split(exercises.read(name, "source")), 1)]
     return "\n".join(["| lesson | exercise | kind | minutes | points |", "|--:|---|---|--:|--:|", *rows])
 
 
 def ladder() -> bytes:
     """The first picture of lesson 0, a PNG."""
-    cells = json.loads((NOTEBOOKS / "00_start_here.ipynb").read_text(encoding="utf-8"))["cells"]
-    outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
-    return base64.b64decode(next(data["image/png"] for data in outputs if "image/png" in data))
+    cells = nbformat.read(NOTEBOOKS / "00_start_here.ipynb", as_version=4).cells
+    data = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+    return base64.b64decode(next(each["image/png"] for each in data if "image/png" in each))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-# The modules, a pool between stages: 1x1 | 3x3 behind its bottleneck | 5x5 behind its | 1x1 after a pool (channels).
+# Channels of each module (ones, reduce3, threes, reduce5, fives, pooled), stage by stage; a pool between stages.
 STAGES = (
     ((64, 96, 128, 16, 32, 32), (128, 128, 192, 32, 96, 64)),
     ((192, 96, 208, 16, 48, 64), (160, 112, 224, 24, 64, 64), (128, 128, 256, 24, 64, 64), (112, 144, 288, 32, 64, 64),
@@ -13,17 +13,20 @@ STAGES = (
 
 
 class Inception(nn.Module):
-    """Four branches side by side; their channels are joined. (N, channels, H, W) to (N, a + c + e + f, H, W).
+    """Four branches side by side, joined along the channels: (N, channels, H, W) to (N, out_channels, H, W).
 
-    a: 1x1. b, c: 1x1 to b channels, then 3x3 to c. d, e: 1x1 to d, then 5x5 to e. f: 3x3 max-pool, then 1x1.
+    The branches end in `ones`, `threes`, `fives` and `pooled` channels: a 1x1 convolution; a 1x1 to `reduce3` channels,
+    then a 3x3; a 1x1 to `reduce5`, then a 5x5; and a 3x3 max-pool, then a 1x1.
     """
 
-    def __init__(self, channels: int, a: int, b: int, c: int, d: int, e: int, f: int) -> None:
+    def __init__(self, channels: int, ones: int, reduce3: int, threes: int, reduce5: int, fives: int,
+                 pooled: int) -> None:
         super().__init__()
-        self.branch1 = conv(channels, a, 1)
-        self.branch3 = nn.Sequential(conv(channels, b, 1), conv(b, c, 3))
-        self.branch5 = nn.Sequential(conv(channels, d, 1), conv(d, e, 5))
-        self.pool = nn.Sequential(nn.MaxPool2d(3, stride=1, padding=1), conv(channels, f, 1))
+        self.out_channels = ones + threes + fives + pooled
+        self.branch1 = conv(channels, ones, 1)
+        self.branch3 = nn.Sequential(conv(channels, reduce3, 1), conv(reduce3, threes, 3))
+        self.branch5 = nn.Sequential(conv(channels, reduce5, 1), conv(reduce5, fives, 5))
+        self.pool = nn.Sequential(nn.MaxPool2d(3, stride=1, padding=1), conv(channels, pooled, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([self.branch1(x), self.branch3(x), self.branch5(x), self.pool(x)], dim=1)
@@ -40,12 +43,16 @@ class GoogLeNet(nn.Sequential):
     def __init__(self, width: float = 1.0, early_pool: bool = False, classes: int = 10) -> None:
         super().__init__()
         channels = round(192 * width)
-        self.add_module("stem", nn.Sequential(conv(3, channels, 3), *[nn.MaxPool2d(2)] * early_pool))
+        stem = nn.Sequential(conv(3, channels, 3))
+        if early_pool:
+            stem.append(nn.MaxPool2d(2))
+        self.add_module("stem", stem)
         for number, stage in enumerate(STAGES, start=3):  # the paper counts its stages from 3
-            modules = []
+            modules: list[nn.Module] = []
             for row in stage:
-                modules.append(Inception(channels, *(round(n * width) for n in row)))
-                channels = sum(round(row[i] * width) for i in (0, 2, 4, 5))
+                module = Inception(channels, *(round(n * width) for n in row))
+                modules.append(module)
+                channels = module.out_channels
             if number < 5:
                 modules.append(nn.MaxPool2d(3, stride=2, padding=1))
             self.add_module(f"stage{number}", nn.Sequential(*modules))

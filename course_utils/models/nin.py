@@ -31,8 +31,11 @@ class NIN(nn.Sequential):
 
 
 def _conv(channels: int, width: int, kernel: int, bn: bool) -> list[nn.Module]:
-    conv = nn.Conv2d(channels, width, kernel, padding=kernel // 2)
-    return [conv, *[nn.BatchNorm2d(width, eps=1e-3)] * bn, nn.ReLU(inplace=True)]
+    layers: list[nn.Module] = [nn.Conv2d(channels, width, kernel, padding=kernel // 2)]
+    if bn:
+        layers.append(nn.BatchNorm2d(width, eps=1e-3))
+    layers.append(nn.ReLU(inplace=True))
+    return layers
 
 
 def _initialise(layer: nn.Module) -> None:

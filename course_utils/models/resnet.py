@@ -9,7 +9,7 @@ from torch import Tensor, nn
 class ResNet(nn.Sequential):
     """(N, 3, 32, 32) images to (N, classes) logits; as it stands, ResNet-18: 11,173,962 parameters.
 
-    `blocks` tells how many blocks each stage has; a stage halves the map, from the second on, and doubles `width`.
+    `blocks` is the number of blocks of each stage; a stage halves the map, from the second on, and doubles `width`.
     `shortcut` is "projection" (a 1x1 convolution where the shape changes), "pad" (zeros for the new channels, no
     parameters; the CIFAR networks of the paper) or None: a plain network. `stem` is "cifar", a 3x3 convolution, or
     "imagenet", 7x7 with stride 2 and a max-pool, which hands on 8x8 maps of a 32x32 image. With `preactivation`,
@@ -32,9 +32,11 @@ class ResNet(nn.Sequential):
                 layers.append(block(channels, width * 2**stage, stride, shortcut))
                 channels = width * 2**stage
             self.add_module(f"stage{stage + 1}", nn.Sequential(*layers))
-        last = [nn.BatchNorm2d(channels), nn.ReLU(inplace=True)] * preactivation
-        self.add_module("head", nn.Sequential(
-            *last, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)))
+        head = nn.Sequential()
+        if preactivation:
+            head.extend([nn.BatchNorm2d(channels), nn.ReLU(inplace=True)])
+        head.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)])
+        self.add_module("head", head)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out")
@@ -93,10 +95,14 @@ class Pad(nn.Module):
 
 
 def _stem(width: int, kind: str, preactivation: bool) -> nn.Sequential:
-    conv = _conv3(3, width) if kind == "cifar" else nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
-    norm = [] if preactivation else [nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
-    pool = [nn.MaxPool2d(3, stride=2, padding=1)] * (kind == "imagenet")
-    return nn.Sequential(conv, *norm, *pool)
+    imagenet = kind == "imagenet"
+    layers = nn.Sequential(
+        nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False) if imagenet else _conv3(3, width))
+    if not preactivation:
+        layers.extend([nn.BatchNorm2d(width), nn.ReLU(inplace=True)])
+    if imagenet:
+        layers.append(nn.MaxPool2d(3, stride=2, padding=1))
+    return layers
 
 
 def _conv3(channels: int, width: int, stride: int = 1) -> nn.Conv2d:
@@ -110,5 +116,7 @@ def _shortcut(channels: int, width: int, stride: int, kind: str | None, norm: bo
         return nn.Identity()
     if kind == "pad":
         return Pad(width - channels, stride)
-    conv = nn.Conv2d(channels, width, 1, stride=stride, bias=False)
-    return nn.Sequential(conv, *[nn.BatchNorm2d(width)] * norm)
+    projection = nn.Sequential(nn.Conv2d(channels, width, 1, stride=stride, bias=False))
+    if norm:
+        projection.append(nn.BatchNorm2d(width))
+    return projection

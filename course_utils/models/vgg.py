@@ -43,15 +43,17 @@ def _group(channels: int, group: tuple[tuple[int, float], ...], width: int, bn: 
 
 
 def _head(channels: int, classes: int, bn: bool, dropout: bool) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Flatten(),
-        *[Dropout(0.5)] * dropout,
-        nn.Linear(channels, channels),
-        *[nn.BatchNorm1d(channels)] * bn,
-        nn.ReLU(inplace=True),
-        *[Dropout(0.5)] * dropout,
-        nn.Linear(channels, classes),
-    )
+    layers: list[nn.Module] = [nn.Flatten()]
+    if dropout:
+        layers.append(Dropout(0.5))
+    layers.append(nn.Linear(channels, channels))
+    if bn:
+        layers.append(nn.BatchNorm1d(channels))
+    layers.append(nn.ReLU(inplace=True))
+    if dropout:
+        layers.append(Dropout(0.5))
+    layers.append(nn.Linear(channels, classes))
+    return nn.Sequential(*layers)
 
 
 def msr_init(layer: nn.Module) -> None:

@@ -1,0 +1,32 @@
+"""Do two results agree? What the lessons print when they check their own code against PyTorch's or the package's."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+def compare(name: str, ours: Tensor | np.ndarray | float, theirs: Tensor | np.ndarray | float,
+            tolerance: float = 1e-5) -> None:
+    """Print by how much two results of the same shape differ; AssertionError if anywhere by more than `tolerance`."""
+    difference = (torch.as_tensor(ours) - torch.as_tensor(theirs)).abs().max().item()
+    if difference == 0:
+        print(f"{name}: exact")
+    else:
+        print(f"{name}: equal up to {difference:.0e}")
+    assert difference <= tolerance, f"{name}: the two results differ by {difference}"
+
+
+@torch.no_grad()
+def compare_networks(ours: nn.Module, package: nn.Module, images: Tensor, tolerance: float = 1e-5) -> None:
+    """Compare two networks' logits of `images` in training and in evaluation mode, with the package's weights in both.
+
+    AssertionError if the names or shapes of their states differ, or if they don't train the same parameters.
+    """
+    theirs = package.state_dict()
+    shapes, expected = ({name: value.shape for name, value in state.items()} for state in (ours.state_dict(), theirs))
+    assert shapes == expected, f"the weights are {shapes}, expected {expected}"
+    trained, expected = ([each.requires_grad for each in network.parameters()] for network in (ours, package))
+    assert trained == expected, f"whether each parameter is trained: {trained}, expected {expected}"
+    ours.load_state_dict(theirs)
+    compare("training mode", ours.train()(images), package.train()(images), tolerance)
+    compare("evaluation mode", ours.eval()(images), package.eval()(images), tolerance)

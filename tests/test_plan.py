@@ -8,6 +8,7 @@ from tiny import random_dataset
 
 from course_utils import named_recipes
 from course_utils.author import plan
+from course_utils.author.cli import main
 from course_utils.author.lessons import LessonError
 from course_utils.models import Small
 from course_utils.named_recipes import RECIPES, Entry
@@ -126,3 +127,20 @@ def test_nothing_made_from_the_stand_in_is_admitted(runs, tmp_path):
 def test_the_plan_of_the_course_can_be_followed():
     runs = plan.load()
     assert len({run.name for run in runs}) == len(runs) and plan.PLAN.parent == RESULTS
+
+
+def test_the_command_trains_the_plan_and_admits_what_finished(runs, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(plan, "load", lambda: runs[:2])
+    monkeypatch.setattr("course_utils.data.load", lambda name: replace(DATA, name="CIFAR-10"))
+    monkeypatch.setattr("course_utils.author.tables.write", lambda: print("tables"))
+    assert main(["reproduce", "--all", "--budget", "30", "--out", str(tmp_path / "out")]) == 0
+    assert "0 of 2 runs are recorded" in capsys.readouterr().out
+    assert main(["reproduce", "--admit", "--out", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out == f"admitted: {runs[0].name}, {runs[1].name}\ntables\n"
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    assert main(["reproduce", "--all", "--out", str(tmp_path / "file" / "out")]) == 2
+    said = capsys.readouterr().err
+    assert "can't write to" in said and said.count("\n") == 1

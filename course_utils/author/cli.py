@@ -83,11 +83,14 @@ def _parser() -> argparse.ArgumentParser:
     reproduce = add(_reproduce, "train by a named recipe and write the record of the run")
     reproduce.add_argument("name", nargs="?", metavar="NAME", help="see --list")
     reproduce.add_argument("--list", action="store_true", help="the recipes, with estimated times on this machine")
+    reproduce.add_argument("--all", action="store_true", help="train what notebooks/results/plan.toml lists, in order")
+    reproduce.add_argument("--admit", action="store_true", help="add finished records to the course's results")
     reproduce.add_argument("--seed", type=_whole, default=0, metavar="S", help="the first seed (default: %(default)s)")
     reproduce.add_argument("--seeds", type=_positive, default=1, metavar="N", help="that many seeds (default: 1)")
     length = reproduce.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=_positive, metavar="E", help="stretch the recipe to E epochs")
-    length.add_argument("--budget", type=_positive, metavar="MINUTES", help="as many epochs as fit, for all seeds")
+    length.add_argument("--budget", type=_positive, metavar="MINUTES",
+                        help="as many epochs as fit; with --all, as many runs")
     reproduce.add_argument("--out", type=Path, default="reproduced", metavar="DIR", help="default: ./%(default)s")
     reproduce.add_argument("--dataset", choices=lessons.DATASETS[1:], default="cifar10", help="default: %(default)s")
 
@@ -161,6 +164,10 @@ def _reproduce(options: argparse.Namespace) -> int:
 
     if options.list:
         return _list_recipes()
+    if options.all:
+        return _reproduce_all(options)
+    if options.admit:
+        return _admit(options)
     if options.name not in RECIPES:
         asked = f"there is no recipe {options.name}" if options.name else "which recipe?"
         raise LessonError(f"{asked}: choose from {', '.join(RECIPES)}")
@@ -175,6 +182,27 @@ def _reproduce(options: argparse.Namespace) -> int:
             print(reproduce.reproduce(options.name, dataset, options.out, seed, epochs))
     except (DataError, CheckpointError, Diverged) as error:
         return _complain(error, 1)
+    return 0
+
+
+def _reproduce_all(options: argparse.Namespace) -> int:
+    from course_utils.author import plan
+    from course_utils.data import DataError, load
+
+    runs = plan.load()
+    _check_folder(options.out.resolve())
+    try:
+        return 1 if plan.train_all(runs, load(options.dataset), options.out, options.budget) else 0
+    except DataError as error:
+        return _complain(error, 1)
+
+
+def _admit(options: argparse.Namespace) -> int:
+    """Every table drawn from the results is written anew; the lessons that show them are executed again by the gate."""
+    from course_utils.author import plan, tables
+
+    print("admitted: " + (", ".join(plan.admit(options.out)) or "nothing new"))
+    tables.write()
     return 0
 
 

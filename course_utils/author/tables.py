@@ -25,6 +25,11 @@ def generated() -> dict[Path, bytes]:
     return texts | {NOTEBOOKS / "ladder.png": ladder()}
 
 
+def write() -> None:
+    for path, content in generated().items():
+        write_atomically(path, content)
+
+
 def with_tables(text: str, tables: dict[str, str]) -> str:
     """A text with each table between the two comments that bear its name; ValueError where they are missing."""
     for name, table in tables.items():
@@ -61,5 +66,4 @@ def ladder() -> bytes:
 
 
 if __name__ == "__main__":
-    for path, content in generated().items():
-        write_atomically(path, content)
+    write()

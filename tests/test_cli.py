@@ -103,7 +103,7 @@ def test_an_unknown_preset_in_the_environment_is_refused_in_one_line(course, mon
     assert not (course / "course-run").exists()
 
 
-@pytest.mark.parametrize(("own", "turns"), [(None, "1000"), ("7", "7")])
+@pytest.mark.parametrize(("own", "turns"), [(None, "5000"), ("7", "7")])
 def test_jupyterlab_starts_with_threads_that_soon_stop_spinning(course, monkeypatch, own, turns):
     started = []
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)

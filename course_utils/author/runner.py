@@ -24,8 +24,9 @@ from course_utils.show.progress import RESULT, accuracy_text
 
 # PyTorch's threads on Linux meet at barriers of libgomp, and wait there by spinning for the others. Where something
 # else runs too, the one that waits burns the core that the other needs, and training takes several times as long.
-# After so many turns a thread sleeps instead. libgomp reads this once, as `import torch` loads it.
-SPINNING = ("GOMP_SPINCOUNT", "1000")
+# After so many turns a thread sleeps instead: `speed.md` has what that gains and costs. libgomp reads this once, as
+# `import torch` loads it.
+SPINNING = ("GOMP_SPINCOUNT", "5000")
 
 
 def kernel_environment() -> dict[str, str]:

@@ -43,19 +43,12 @@ class Batches:
     Where several processes train together, each is given its `share` of every batch, a slice. All of them draw for the
     whole batch, so that their shares put together are the batch that a single process would have.
 
-    Yields images (B, 3, 32, 32), or of a smaller side, floating point, normalised with `mean` and `std` of the pixel
-    values over 255 if the split holds uint8 and as they are otherwise, and labels (B,) int64.
+    Yields images (B, 3, 32, 32), or of a smaller side, floating point, normalised by CIFAR-10's mean and deviation if
+    the split holds uint8 and as they are otherwise, and labels (B,) int64.
     """
 
     def __init__(
-        self,
-        split: Split,
-        batch_size: int,
-        machine: Machine,
-        augmentation: Augmentation | None = None,
-        seed: int = 0,
-        mean: tuple[float, float, float] = MEAN,
-        std: tuple[float, float, float] = STD,
+        self, split: Split, batch_size: int, machine: Machine, augmentation: Augmentation | None = None, seed: int = 0,
         share: slice = slice(None),
     ) -> None:
         images = split.images
@@ -65,8 +58,8 @@ class Batches:
             raise ValueError(f"labels of shape {split.labels.shape} for {len(images)} images: expected one label each")
         if batch_size < 1 or (augmentation and batch_size > len(images)):
             raise ValueError(f"a batch size of {batch_size} for {len(images)} images: choose 1 to {len(images)}")
-        self.batch_size, self.machine, self.augmentation, self.seed = batch_size, machine, augmentation, seed
-        self.share = share
+        self.batch_size, self.machine, self.augmentation = batch_size, machine, augmentation
+        self.seed, self.share = seed, share
         # Pixel after pixel, three values each: what a crop copies lies together, and batches are channels last.
         self.pixels = torch.from_numpy(np.array(images, order="C")).to(machine.device).view(-1, 3)
         self.labels = torch.from_numpy(np.array(split.labels)).to(machine.device)
@@ -74,8 +67,8 @@ class Batches:
         self.first_sides = which_flip(len(images), "random", coins)  # of alternating flips
         self.scale, self.shift = None, None
         if images.dtype == np.uint8:
-            std_255 = 255 * torch.tensor(std, device=machine.device)
-            self.scale, self.shift = 1 / std_255, -255 * torch.tensor(mean, device=machine.device) / std_255
+            std = 255 * torch.tensor(STD, device=machine.device)
+            self.scale, self.shift = 1 / std, -255 * torch.tensor(MEAN, device=machine.device) / std
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -88,8 +81,7 @@ class Batches:
     def epoch(self, number: int, side: int = SIDE) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of epoch `number`, counted from 0, of images shrunk to `side` pixels.
 
-        Raises:
-            ValueError: `side` is above 32, or below 1 or the side of the cutout.
+        Raises ValueError where `side` is above 32, or below 1 or the side of the cutout.
         """
         smallest = max(1, self.augmentation.cutout if self.augmentation else 0)
         if not smallest <= side <= SIDE:

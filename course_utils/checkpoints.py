@@ -1,15 +1,15 @@
 """Checkpoints: the state of a run after an epoch, written whole or not at all, read without running code.
 
-The file is what `torch.save` writes and then the SHA-256 of that: `torch.load` reads it as it is, but alone it would
-not notice a flipped bit.
+The file is what `torch.save` writes, then its SHA-256: `torch.load` alone would not notice a flipped bit.
 """
 
 import hashlib
 import io
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from textwrap import shorten
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -24,18 +24,10 @@ class CheckpointError(Exception):
     """A checkpoint that cannot be written, is damaged or belongs to another run."""
 
 
-class Stateful(Protocol):
-    """What training changes, as one dictionary of tensors and plain values."""
-
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
-
-
-def save_checkpoint(run: Run, trainer: Stateful, folder: str | Path) -> None:
-    """Write the state after an epoch and the record so far; drop all but the last two checkpoints."""
+def save_checkpoint(run: Run, state: dict[str, Any], folder: str | Path) -> None:
+    """Write the `state` after an epoch, tensors and plain values, and the record; keep the last two checkpoints."""
     folder, buffer = Path(folder), io.BytesIO()
-    torch.save(trainer.state_dict() | {"run": asdict(run)}, buffer)
+    torch.save(state | {"run": asdict(run)}, buffer)
     content = buffer.getvalue()
     path = folder / f"checkpoint-{len(run.curve):04d}.pt"
     try:
@@ -47,8 +39,11 @@ def save_checkpoint(run: Run, trainer: Stateful, folder: str | Path) -> None:
     _tidy(folder)
 
 
-def resume(run: Run, trainer: Stateful, folder: str | Path) -> None:
-    """Take up the latest checkpoint in `folder`, if there is one; loading it never runs code."""
+def resume(run: Run, load_state: Callable[[dict[str, Any]], None], folder: str | Path) -> None:
+    """Take up the latest checkpoint in `folder`, if there is one: fill in `run`, and give the state to `load_state`.
+
+    Raises CheckpointError where it is damaged or belongs to another run.
+    """
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -60,7 +55,11 @@ def resume(run: Run, trainer: Stateful, folder: str | Path) -> None:
         return
     path = found[-1]
     try:
-        state = _read(path)
+        content = path.read_bytes()
+        content, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
+        if hashlib.sha256(content).digest() != digest:
+            raise ValueError("its checksum does not match")
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)  # runs no code
         before = Run.from_json(state.pop("run"))
     except Exception as error:  # a damaged file raises almost anything
         raise CheckpointError(f"{path} is not a readable checkpoint ({_reason(error)}): expected what `fit` wrote "
@@ -72,19 +71,11 @@ def resume(run: Run, trainer: Stateful, folder: str | Path) -> None:
             raise CheckpointError(f"{path} belongs to a run with another {part} ({difference}); choose another folder, "
                                   "or delete this one to start afresh")
     try:
-        trainer.load_state_dict(state)
+        load_state(state)
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path} does not fit this run ({_reason(error)}); choose another folder, "
                               "or delete this one to start afresh") from None
     run.curve, run.result, run.seconds, run.started = before.curve, before.result, before.seconds, before.started
-
-
-def _read(path: Path) -> dict[str, Any]:
-    content = path.read_bytes()
-    content, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
-    if hashlib.sha256(content).digest() != digest:
-        raise ValueError("its checksum does not match")
-    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 
 def _tidy(folder: Path) -> None:

@@ -1,10 +1,9 @@
 """CIFAR-10 as two read-only splits of uint8 images, from whatever form of it there is.
 
-`load()` looks for the cache, then for CIFAR-10 in any other form in the root folder (the archive under any name,
-unzipped or unpacked; `cifar10.npz`; a cache of the first versions), then downloads the archive. Every way ends in the
-same bytes: one file, `cifar10-hwc.npy`, that cannot run code, is opened through a memory map and is checked by its
-SHA-256 each time. Within a class the images stand in the order of their digests, so that image 17 is the same image
-for everyone, and a seed draws the same batches.
+`load()` looks for the cache, then for CIFAR-10 in any other form in the root folder, then downloads the archive. Every
+way ends in the same bytes: one file, `cifar10-hwc.npy`, that cannot run code and is checked by its SHA-256 each time.
+Within a class the images stand in the order of their digests, so that image 17 is the same image for everyone, and a
+seed draws the same batches.
 """
 
 import hashlib
@@ -47,10 +46,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Train and test split, and what is held out of train. `name` is "CIFAR-10" or "SYNTHETIC".
-
-    `fingerprint` identifies the exact bytes.
-    """
+    """Train and test split, and what is held out of train; `name` is "CIFAR-10" or "SYNTHETIC"."""
 
     name: str
     train: Split

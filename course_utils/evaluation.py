@@ -18,10 +18,6 @@ def original(images: Tensor) -> Tensor:
     return images
 
 
-def mirrored(images: Tensor) -> Tensor:
-    return images.flip(3)
-
-
 def down_right(images: Tensor) -> Tensor:
     """Images (N, C, H, W) moved by one pixel down and to the right; what comes in is the border, reflected."""
     return F.pad(images, (1, 0, 1, 0), "reflect")[:, :, :-1, :-1]
@@ -32,20 +28,17 @@ def up_left(images: Tensor) -> Tensor:
     return F.pad(images, (0, 1, 0, 1), "reflect")[:, :, 1:, 1:]
 
 
-def down_right_mirrored(images: Tensor) -> Tensor:
-    return mirrored(down_right(images))
+def mirrored(view: View) -> View:
+    """The mirror image of what `view` makes of images."""
+    return lambda images: view(images).flip(3)
 
 
-def up_left_mirrored(images: Tensor) -> Tensor:
-    return mirrored(up_left(images))
-
-
-ORIGINAL: tuple[tuple[View, float], ...] = ((original, 1.0),)
+ORIGINAL = ((original, 1.0),)
 # Test-time views by name: the logits of what each makes of a batch are averaged with these weights.
 VIEWS: dict[str, tuple[tuple[View, float], ...]] = {
-    "mirror": ((original, 1 / 2), (mirrored, 1 / 2)),
-    "mirror-shift": ((original, 1 / 4), (down_right, 1 / 8), (up_left, 1 / 8),
-                     (mirrored, 1 / 4), (down_right_mirrored, 1 / 8), (up_left_mirrored, 1 / 8)),
+    "mirror": ((original, 1 / 2), (mirrored(original), 1 / 2)),
+    "mirror-shift": ((original, 1 / 4), (down_right, 1 / 8), (up_left, 1 / 8), (mirrored(original), 1 / 4),
+                     (mirrored(down_right), 1 / 8), (mirrored(up_left), 1 / 8)),
 }
 
 
@@ -63,11 +56,6 @@ class Evaluation:
     @property
     def predictions(self) -> Tensor:
         return self.logits.argmax(1)
-
-    @property
-    def digits(self) -> str:
-        """The predicted class of every image, a digit each: what the record keeps."""
-        return "".join(map(str, self.predictions.tolist()))
 
     @property
     def accuracy(self) -> float:
@@ -88,8 +76,9 @@ class Evaluation:
 
     def result(self, on: str, with_views: "Evaluation | None" = None) -> Result:
         """What the record keeps of these scores and, where there are any, of those with test-time views."""
+        digits = ["".join(map(str, each.predictions.tolist())) for each in (self, with_views) if each]
         return Result(on, self.loss, self.accuracy, with_views.accuracy if with_views else None,
-                      self.confusion.tolist(), self.mistakes(), self.digits, with_views.digits if with_views else None)
+                      self.confusion.tolist(), self.mistakes(), *digits)
 
 
 @torch.inference_mode()

@@ -20,26 +20,21 @@ def range_test(
 ) -> list[tuple[float, float]]:
     """(rate, loss) of up to `steps` batches of `split`, the rate rising from `low` to `high` by one factor a step.
 
-    The loss is the batch's own, before the step at that rate, and not smoothed. The last pair is the one that ended
-    the test where the loss was no longer finite or above four times the lowest. Everything but the schedule is the
-    recipe's; its momentum is that of the first epoch, and the images are whole and as they are, whatever its
-    sides and colours.
+    The loss is the batch's own, before the step at that rate. The test ends, with that pair as the last, where the
+    loss is no longer finite or above four times the lowest. Everything but the schedule is the recipe's; the images
+    are whole and as they are, whatever its sides and colours. A copy is trained: the model and the random generators
+    are left as they were.
 
-    A copy is trained: the model's weights, gradients, batch norm averages and mode and the state of the random
-    generators are left as they were. Raises ValueError for rates that do not rise from above 0, fewer than 2 steps,
-    and a batch larger than the split.
+    Raises ValueError for rates that do not rise from above 0, fewer than 2 steps, and a batch larger than the split.
     """
-    if not 0 < low < high < math.inf:
-        raise ValueError(f"learning rates from {low:g} to {high:g}: expected 0 < low < high")
-    if steps < 2:
-        raise ValueError(f"{steps} steps: a range test needs at least 2")
+    if not 0 < low < high < math.inf or steps < 2:
+        raise ValueError(f"{steps} steps from {low:g} to {high:g}: expected at least 2, and rates 0 < low < high")
     machine = this_machine(precision=recipe.precision)
     batches = Batches(split, recipe.batch_size, machine, recipe.augmentation, recipe.seed)
     trained = copy.deepcopy(model).to(machine.device, memory_format=machine.memory_format).train()
     trainer = Trainer(trained, recipe, batches)
     stream = itertools.chain.from_iterable(map(batches.epoch, itertools.count()))
-    measured, lowest = [], math.inf
-    device = machine.device
+    measured, lowest, device = [], math.inf, machine.device
     with torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=device.type):
         torch.manual_seed(recipe.seed)
         for step, (images, labels) in enumerate(itertools.islice(stream, steps)):

@@ -1,17 +1,15 @@
-"""What this machine is and how to use it: device, precision, memory format, allocator, time estimates."""
+"""What this machine is and how to use it: device, precision, memory format, times."""
 
-import ctypes
-import os
 import platform
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import torch
 
+from course_utils.plumbing import processor
 from course_utils.records import Hardware
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -23,6 +21,10 @@ class Machine:
 
     device: torch.device
     precision: torch.dtype
+
+    @property
+    def precision_name(self) -> str:
+        return str(self.precision).removeprefix("torch.")
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -67,12 +69,6 @@ def _averages_move(device: torch.device) -> bool:
     return norm.running_mean.item() != 0
 
 
-def synchronize() -> None:
-    """Wait until the accelerator, if there is one, has done all its work: a call returns when the work is queued."""
-    if accelerator():
-        torch.accelerator.synchronize()
-
-
 def fastest_precision(device: torch.device) -> torch.dtype:
     """bfloat16 where the hardware multiplies it faster, else float16 on CUDA and float32 anywhere else.
 
@@ -82,41 +78,16 @@ def fastest_precision(device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float16
     if device.type == "cpu":
-        vendor = _processor_field("vendor_id") or platform.processor()  # Windows ends the latter with the vendor
-        twice = "avx512_bf16" in processor_flags() and "AuthenticAMD" in vendor
-        return torch.bfloat16 if twice or "amx_bf16" in processor_flags() else torch.float32
+        vendor = processor.field("vendor_id") or platform.processor()  # Windows ends the latter with the vendor
+        twice = "avx512_bf16" in processor.flags() and "AuthenticAMD" in vendor
+        return torch.bfloat16 if twice or "amx_bf16" in processor.flags() else torch.float32
     return torch.bfloat16 if device.type in ("xpu", "tpu") else torch.float32
 
 
-@cache
-def processor_flags() -> frozenset[str]:
-    """Instruction sets of an x86 processor as Linux names them; PyTorch knows them where Linux doesn't say."""
-    if flags := _processor_field("flags"):
-        return frozenset(flags.split())
-    found = {name for name, has in torch.cpu.get_capabilities().items() if has is True}
-    return frozenset("avx512f" if name == "avx512_f" else name for name in found)
-
-
-def _processor_field(name: str) -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return ""
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
-
-
-@cache
-def keep_freed_memory() -> bool:
-    """Ask glibc to keep freed memory for the next step instead of returning it to the system.
-
-    The activations of one step are freed at its end and wanted again a moment later; fetching the same pages anew
-    from the kernel costs up to a third of a step. Returns whether the C library understood.
-    """
-    if platform.libc_ver()[0] != "glibc":
-        return False
-    M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
-    mallopt = ctypes.CDLL(None).mallopt
-    return bool(mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
+def synchronize() -> None:
+    """Wait until the accelerator, if there is one, has done all its work: a call returns when the work is queued."""
+    if accelerator():
+        torch.accelerator.synchronize()
 
 
 def seconds_per_call(function: Callable[[], object], calls: int = 5, warmup: int = 1) -> float:
@@ -135,11 +106,11 @@ def hardware(machine: Machine, processes: int = 1) -> Hardware:
     return Hardware(
         device=machine.device.type,
         gpu=_accelerator_name(machine.device),
-        processor=_processor_field("model name") or platform.processor() or platform.machine(),
-        processor_flags=sorted(processor_flags() & {"amx_bf16", "avx512_bf16", "avx512f", "avx2"}),
-        cores=usable_cores(),
+        processor=processor.field("model name") or platform.processor() or platform.machine(),
+        processor_flags=sorted(processor.flags() & {"amx_bf16", "avx512_bf16", "avx512f", "avx2"}),
+        cores=processor.usable_cores(),
         threads=torch.get_num_threads(),
-        precision=str(machine.precision).removeprefix("torch."),
+        precision=machine.precision_name,
         processes=processes,
     )
 
@@ -154,16 +125,3 @@ def _accelerator_name(device: torch.device) -> str | None:
 
 def versions() -> dict[str, str]:
     return {"python": platform.python_version(), "torch": str(torch.__version__), "system": platform.system()}
-
-
-CONTROL_GROUP = Path("/sys/fs/cgroup")  # as a container sees its own
-
-
-def usable_cores() -> int:
-    """The cores that this process may use: those of its affinity, fewer where a container's quota leaves less."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = (CONTROL_GROUP / "cpu.max").read_text(encoding="ascii").split()
-        return max(1, min(cores, int(quota) // int(period)))
-    except (OSError, ValueError):  # no control groups of version 2, or no quota: "max"
-        return cores

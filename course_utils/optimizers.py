@@ -1,7 +1,6 @@
-"""What updates the weights: a recipe's `optimizer` is one of these, or a reader's own.
+"""What updates the weights: a recipe's `optimizer` is one of these, or a reader's own frozen dataclass with `build`.
 
-An optimizer here is a frozen dataclass with one method, `build`, which makes PyTorch's optimizers for a model. The loop
-sets the learning rate of every group before each step, multiplied by the group's "boost" where it has one.
+The loop sets the learning rate of every group before each step, multiplied by the group's "boost" where it has one.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,11 +14,10 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # chosen for steepness at 0: small sin
 
 
 class Optimizer(Protocol):
-    """How a model is updated. A frozen dataclass keeps its settings in the record of the run, by its `repr`."""
+    """How a model is updated. A record keeps a reader's own by its `repr`, in which a dataclass shows its settings."""
 
     def build(self, model: nn.Module) -> list[torch.optim.Optimizer]:
         """PyTorch's optimizers for the parameters of `model` that are trained."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -37,18 +37,14 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise ValueError(f"{self.epochs} epochs: a run needs at least 1")
-        if self.colour not in ("rgb", "yuv"):
-            raise ValueError(f"colour {self.colour!r} is unknown: choose 'rgb' or 'yuv'")
-        if not 0 <= self.label_smoothing < 1:
-            raise ValueError(f"label smoothing {self.label_smoothing} is not in [0, 1)")
-        if self.held_out < 0:
-            raise ValueError(f"{self.held_out} images held out: choose 0 or more")
-        if not 0 <= self.averaging < 1:
-            raise ValueError(f"averaging {self.averaging} is not in [0, 1)")
-        if self.views is not None and self.views not in VIEWS:
-            raise ValueError(f"test-time views {self.views!r} are unknown: choose None or {', '.join(VIEWS)}")
+        if self.epochs < 1 or self.held_out < 0:
+            raise ValueError(f"{self.epochs} epochs, {self.held_out} images held out: expected at least 1 and 0")
+        for name in ("label_smoothing", "averaging"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)} is not in [0, 1)")
+        for name, choices in (("colour", ("rgb", "yuv")), ("views", (None, *VIEWS))):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} {getattr(self, name)!r} is unknown: choose from {choices}")
         if not hasattr(self.optimizer, "build"):
             raise ValueError(f"optimizer {self.optimizer!r} has no method build(model): choose SGD(), MuonAndSGD() or "
                              "a dataclass of your own that has one")

@@ -1,8 +1,7 @@
 """The learning rate, or another value that changes during a run, as a function of the epoch.
 
-A schedule is a tuple of knots ``(epoch, value)`` in order of epoch; between knots the value is linear, before the
-first and after the last it is constant. Two knots at the same epoch make a drop. Being plain data, a schedule is
-stored in the run record.
+A schedule is a tuple of knots (epoch, value) in order of epoch; between knots the value is linear, before the first
+and after the last it is constant. Two knots at the same epoch make a drop.
 """
 
 import math

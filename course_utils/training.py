@@ -17,8 +17,9 @@ from course_utils import data, model_size, schedules, yuv
 from course_utils.batches import Batches
 from course_utils.checkpoints import resume, save_checkpoint
 from course_utils.evaluation import VIEWS, evaluate
-from course_utils.machine import Machine, hardware, keep_freed_memory, this_machine, versions
+from course_utils.machine import Machine, hardware, this_machine, versions
 from course_utils.plumbing.distributed import ALONE, Processes, processes
+from course_utils.plumbing.processor import keep_freed_memory
 from course_utils.recipe import Recipe
 from course_utils.records import Data, Epoch, Model, Run, Seconds
 
@@ -33,20 +34,14 @@ class Diverged(Exception):
 
 
 def fit(
-    model: nn.Module,
-    recipe: Recipe,
-    dataset: data.Dataset,
-    *,
-    machine: Machine | None = None,
-    folder: str | Path | None = None,
-    test: bool = True,
-    on_epoch: Callable[[Run], None] | None = None,
+    model: nn.Module, recipe: Recipe, dataset: data.Dataset, *, machine: Machine | None = None,
+    folder: str | Path | None = None, test: bool = True, on_epoch: Callable[[Run], None] | None = None,
 ) -> Run:
     """Train `model` by `recipe` and return the record.
 
-    The curve is scored on the images held out of train; `test` scores the test set, once, after the last epoch.
-    With a `folder`, a checkpoint and the record so far are kept there after every epoch, and a run that was cut off
-    goes on from its last checkpoint. `on_epoch` is called with the record after every epoch. Build the model under
+    The curve is scored on the images held out of train; `test` scores the test set, once, after the last epoch. In
+    `folder` a checkpoint and the record so far are kept after every epoch, and a run that was cut off goes on from
+    there. `on_epoch` is called with the record after every epoch. Build the model under
     `torch.manual_seed(recipe.seed)` to have the same seed give the same curve. In processes that `torchrun` started,
     each takes its share of every batch, and the first alone writes and calls `on_epoch`.
 
@@ -54,7 +49,7 @@ def fit(
     another run's, ValueError for a recipe that does not fit the data.
     """
     machine = machine or this_machine(precision=recipe.precision)
-    precision = str(machine.precision).removeprefix("torch.")
+    precision = machine.precision_name
     if recipe.precision not in (None, precision):
         raise ValueError(f"the recipe asks for {recipe.precision}, the machine for {precision}: make them agree")
     if machine.device.type == "cpu":
@@ -66,7 +61,7 @@ def fit(
     run = new_run(model, recipe, dataset, machine, len(train.labels), workers.count)
     trainer = Trainer(model, recipe, train, workers)
     if folder is not None:
-        resume(run, trainer, folder)
+        resume(run, trainer.load_state_dict, folder)
 
     for number in range(len(run.curve), recipe.epochs):
         start = time.perf_counter()
@@ -80,7 +75,7 @@ def fit(
                                wall_seconds=time.perf_counter() - start))
         run.seconds = Seconds.of(run.curve)
         if folder is not None and first:
-            save_checkpoint(run, trainer, folder)
+            save_checkpoint(run, trainer.state_dict(), folder)
         if on_epoch and first:
             on_epoch(run)
 
@@ -120,9 +115,8 @@ class Trainer:
     def epoch(self, number: int) -> tuple[float, float, float, float]:
         """Train on every batch once; `number` counts from 0.
 
-        What dropout draws depends on the recipe's seed, the epoch's number and the process alone, so that a run that
-        was cut off goes on as if it had not been, on any device. Returns the mean loss and the accuracy on the batches
-        trained on, the last learning rate, and the seconds taken.
+        What dropout draws depends on seed, epoch and process alone, so that a run that was cut off goes on as if it
+        had not been. Returns the mean loss and the accuracy on these batches, the last learning rate, and the seconds.
         """
         torch.manual_seed((self.recipe.seed << 30) + (number << 10) + self.workers.rank)
         self.model.train()
@@ -155,11 +149,10 @@ class Trainer:
         return loss.detach(), (logits.detach().argmax(1) == labels).sum()
 
     def set_rates(self, epoch: float) -> float:
-        """Set the learning rate of every group, and the momentum where the recipe's changes, after `epoch` epochs.
+        """Set every group's learning rate, and its momentum where the recipe's changes; return the schedule's rate.
 
-        A group's rate is the schedule's times its "boost". One with a "part" goes through the whole schedule in that
-        share of the run, and then learns no more.
-        Returns the schedule's rate.
+        A group's rate after `epoch` epochs is the schedule's times its "boost". One with a "part" goes through the
+        whole schedule in that share of the run, and then learns no more.
         """
         recipe = self.recipe
         rate = schedules.value_at(recipe.schedule, epoch)

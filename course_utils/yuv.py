@@ -39,8 +39,8 @@ def local_mean(planes: Tensor, weights: Tensor) -> Tensor:
 def local_contrast_normalise(planes: Tensor, size: int = 7) -> Tensor:
     """Planes (N, 1, H, W) less their local mean, over their local deviation: `nn.SpatialContrastiveNormalization`.
 
-    `inside` is the weight that lies within the image, 1 away from the border; without it the zeros beyond would
-    count. Torch divides the deviation by it after the square root, not before, and so do we.
+    `inside` is the weight within the image, 1 away from the border. Torch divides the deviation by it after the
+    square root, not before, and so do we.
     """
     weights = gaussian(size).to(planes)
     inside = local_mean(torch.ones_like(planes[:1]), weights)

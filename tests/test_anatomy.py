@@ -3,10 +3,10 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from tiny import NETWORKS
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from course_utils.models import MODELS
 from course_utils.show import anatomy
 
 
@@ -115,7 +115,7 @@ def test_receptive_field_is_not_invented_behind_unknown_geometry():
     assert anatomy.table(model).count(" -\n") == 2
 
 
-@pytest.mark.parametrize("build", [chain, Shortcut, Branches, *MODELS.values()])
+@pytest.mark.parametrize("build", [chain, Shortcut, Branches, *NETWORKS])
 def test_totals_agree_with_pytorch(build):
     model = build().eval()
     with FlopCounterMode(display=False) as counter:

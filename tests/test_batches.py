@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny import CPU, random_split
+from tiny import CPU, pixel_values, random_split
 from torchvision.transforms import v2
 
 from course_utils.batches import Augmentation, Batches, shrunk, shrunk_by_products, squares, which_flip, windows
@@ -24,8 +24,8 @@ def numbered(n: int = 64) -> Split:
 
 def pixels(split: Split, augmentation: Augmentation, batch_size: int, epoch: int = 0, seed: int = 0) -> torch.Tensor:
     """A whole epoch with the normalisation undone: whole pixel values, except where cutout wrote zeros."""
-    batches = Batches(split, batch_size, CPU, augmentation, seed, mean=(0, 0, 0), std=(1, 1, 1))
-    return torch.cat([images for images, _ in batches.epoch(epoch)]) * 255
+    batches = Batches(split, batch_size, CPU, augmentation, seed)
+    return pixel_values(torch.cat([images for images, _ in batches.epoch(epoch)]))
 
 
 def order(seed: int, epoch: int, batch_size: int = 10) -> list[int]:
@@ -44,11 +44,11 @@ def test_every_augmented_image_is_a_window_of_its_padded_source(flip):
     padded = F.pad(torch.tensor(split.images).permute(0, 3, 1, 2).float(), (border,) * 4, mode="reflect")
     windows = padded.unfold(2, 32, 1).unfold(3, 32, 1).permute(0, 2, 3, 1, 4, 5).flatten(1, 2)  # (10, 81, 3, 32, 32)
     source = {label: torch.cat([windows[i], windows[i].flip(-1)]) for i, label in enumerate(split.labels.tolist())}
-    batches = Batches(split, 5, CPU, Augmentation(flip, border), mean=(0, 0, 0), std=(1, 1, 1))
+    batches = Batches(split, 5, CPU, Augmentation(flip, border))
     seen = []
     for epoch in range(4):
         for images, labels in batches.epoch(epoch):
-            for image, label in zip((images * 255).round(), labels.tolist(), strict=True):
+            for image, label in zip(pixel_values(images).round(), labels.tolist(), strict=True):
                 here = (source[label] == image).flatten(1).all(1).nonzero().flatten().tolist()
                 assert len(here) == 1, "not exactly one window of its source"
                 seen += here
@@ -102,11 +102,11 @@ def test_cutout_zeroes_one_square_of_normalised_pixels_inside_the_image():
 
 
 def test_a_smaller_picture_is_torchvisions_resize_of_the_whole_augmented_one():
-    everything = Batches(SPLIT, 32, CPU, Augmentation("random", 4), mean=(0, 0, 0), std=(1, 1, 1))
+    everything = Batches(SPLIT, 32, CPU, Augmentation("random", 4))
     whole, small = (torch.cat([images for images, _ in everything.epoch(3, side)]) for side in (32, 20))
     assert small.is_contiguous(memory_format=torch.channels_last)
-    theirs = v2.functional.resize((255 * whole).round().byte(), [20, 20], antialias=True)
-    assert torch.equal((255 * small).round().byte(), theirs)
+    theirs = v2.functional.resize(pixel_values(whole).round().byte(), [20, 20], antialias=True)
+    assert torch.equal(pixel_values(small).round().byte(), theirs)
 
 
 def test_images_in_floating_point_are_shrunk_too():
@@ -176,10 +176,10 @@ def test_an_epoch_holds_every_image_at_most_once_in_an_order_of_its_own():
     (Augmentation("alternating", 2, 12), slice(8, 16), "23d6ef4a74533a52"),
 ])
 def test_a_seed_gives_the_batches_of_the_recorded_runs(augmentation, share, digest):
-    batches, found = Batches(SPLIT, 32, CPU, augmentation, 7, (0, 0, 0), (1, 1, 1), share), hashlib.sha256()
+    batches, found = Batches(SPLIT, 32, CPU, augmentation, 7, share), hashlib.sha256()
     for epoch in (0, 3):
         for images, labels in batches.epoch(epoch):
-            found.update((255 * images).round().byte().contiguous().numpy())
+            found.update(pixel_values(images).round().byte().contiguous().numpy())
             found.update(labels.numpy())
     assert found.hexdigest()[:16] == digest
 

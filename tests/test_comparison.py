@@ -10,8 +10,9 @@ import pytest
 import torch
 from made_runs import make_run
 
-from course_utils import records
 from course_utils.author import lessons
+from course_utils.records import Run
+from course_utils.show import ledger
 
 NOTEBOOK = nbformat.read(lessons.NOTEBOOKS / "10_comparison.ipynb", as_version=4)
 
@@ -20,12 +21,12 @@ def of_the_lesson(*names: str) -> list[Callable[..., Any]]:
     """Functions as the lesson's cells define them."""
     trees = [ast.parse(cell.source) for cell in NOTEBOOK.cells if cell.cell_type == "code"]
     found = {node.name: node for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)}
-    scope = {"records": records, "torch": torch}
+    scope = {"ledger": ledger, "torch": torch}
     exec(compile(ast.Module([found[name] for name in names], []), "10_comparison", "exec"), scope)
     return [scope[name] for name in names]
 
 
-def run_with(name: str, *held_out: float | None, seconds: tuple[float, ...] = (10, 10, 200, 10)) -> records.Run:
+def run_with(name: str, *held_out: float | None, seconds: tuple[float, ...] = (10, 10, 200, 10)) -> Run:
     run = make_run(epochs=len(held_out), name=name)
     run.curve = [replace(row, held_out_accuracy=accuracy, seconds=took)
                  for row, accuracy, took in zip(run.curve, held_out, seconds, strict=False)]
@@ -68,5 +69,5 @@ def test_independent_mistakes_are_distinguished_from_shared_ones():
 def test_the_committed_table_shows_every_recorded_run():
     tables = [output.data["text/markdown"] for cell in NOTEBOOK.cells if cell.cell_type == "code"
               for output in cell.outputs if "text/markdown" in output.get("data", {})]
-    expected = records.results_table(records.load_results(lessons.NOTEBOOKS / "results").values())
+    expected = ledger.results_table(ledger.load_results(lessons.NOTEBOOKS / "results").values())
     assert expected in tables, "run `python -m course_utils.author.gate execute notebooks/10_comparison.ipynb`"

@@ -7,10 +7,9 @@ import pytest
 import toys
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
-from course_utils import records
 from course_utils.author import gate, lessons, links
 from course_utils.author.gate import normalise, stamp_of
-from course_utils.show import progress
+from course_utils.show import ledger, progress
 
 REPOSITORY = links.Repository("ada/course", "v1")
 
@@ -274,4 +273,4 @@ def test_course_toml_lists_the_committed_lessons_and_no_others():
 
 
 def test_recorded_runs_are_finished_and_come_from_cifar10():
-    records.load_results(lessons.NOTEBOOKS / "results")  # refuses any other
+    ledger.load_results(lessons.NOTEBOOKS / "results")  # refuses any other

@@ -130,12 +130,12 @@ def test_it_stops_where_the_loss_is_no_number(bad):
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    ({"low": 1.0, "high": 0.1}, r"learning rates from 1 to 0.1: expected 0 < low < high"),
-    ({"low": 0.1, "high": 0.1}, r"learning rates from 0.1 to 0.1"),
-    ({"low": 0.0}, r"learning rates from 0 to 10"),
-    ({"high": math.inf}, r"learning rates from 0.0001 to inf"),
-    ({"high": math.nan}, r"learning rates from 0.0001 to nan"),
-    ({"steps": 1}, r"1 steps: a range test needs at least 2"),
+    ({"low": 1.0, "high": 0.1}, r"100 steps from 1 to 0.1: expected at least 2, and rates 0 < low < high"),
+    ({"low": 0.1, "high": 0.1}, r"steps from 0.1 to 0.1"),
+    ({"low": 0.0}, r"steps from 0 to 10"),
+    ({"high": math.inf}, r"steps from 0.0001 to inf"),
+    ({"high": math.nan}, r"steps from 0.0001 to nan"),
+    ({"steps": 1}, r"1 steps from 0.0001 to 10: expected at least 2"),
     ({"recipe": tiny_recipe(batch_size=81)}, r"a batch size of 81 for 80 images: choose 1 to 80"),
 ])
 def test_bad_input_is_refused_in_one_line(arguments, message):

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from course_utils import machine
-from course_utils.machine import Machine, this_machine, usable_cores
+from course_utils.machine import Machine, this_machine
+from course_utils.plumbing import processor
 
 ROOT = Path(__file__).parents[1]
 
@@ -20,8 +21,8 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture
 def flags(monkeypatch):
     def pretend(*names: str, vendor: str = "AuthenticAMD") -> None:
-        monkeypatch.setattr(machine, "processor_flags", lambda: frozenset(names))
-        monkeypatch.setattr(machine, "_processor_field", {"vendor_id": vendor}.get)
+        monkeypatch.setattr(processor, "flags", lambda: frozenset(names))
+        monkeypatch.setattr(processor, "field", {"vendor_id": vendor}.get)
 
     return pretend
 
@@ -111,9 +112,9 @@ def test_a_record_has_the_accelerator_s_name(monkeypatch, kind):
 
 def test_instruction_sets_are_asked_of_pytorch_where_linux_says_none(monkeypatch):
     told = {"avx512_f": True, "avx2": True, "amx_bf16": False, "cpu_name": "any", "num_sockets": 1}
-    monkeypatch.setattr(machine, "_processor_field", lambda name: "")
+    monkeypatch.setattr(processor, "field", lambda name: "")
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: told)
-    assert machine.processor_flags.__wrapped__() == {"avx512f", "avx2"}
+    assert processor.flags.__wrapped__() == {"avx512f", "avx2"}
 
 
 def test_an_amd_processor_is_known_on_windows_too(flags, monkeypatch):
@@ -178,7 +179,7 @@ def test_freed_memory_is_kept():
     """Once warm, steps that fill and free the same memory take next to no new pages from the system."""
     script = """
 import resource, torch
-from course_utils.machine import keep_freed_memory as keep
+from course_utils.plumbing.processor import keep_freed_memory as keep
 KEEP
 faults = []
 for _ in range(20):
@@ -195,8 +196,8 @@ print(faults[-1] - faults[14])
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="a process can't be bound to cores here")
 def test_cores_that_a_process_is_kept_from_do_not_count():
     one = min(os.sched_getaffinity(0))
-    bound = f"import os; os.sched_setaffinity(0, [{one}])\nfrom course_utils import machine"
-    script = [sys.executable, "-c", f"{bound}; print(machine.usable_cores())"]
+    bound = f"import os; os.sched_setaffinity(0, [{one}])\nfrom course_utils.plumbing import processor"
+    script = [sys.executable, "-c", f"{bound}; print(processor.usable_cores())"]
     assert subprocess.run(script, capture_output=True, text=True, check=True).stdout == "1\n"
 
 
@@ -205,7 +206,7 @@ def test_cores_that_a_process_is_kept_from_do_not_count():
 )
 def test_a_container_s_quota_leaves_fewer_cores(monkeypatch, tmp_path, content, cores):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    monkeypatch.setattr(machine, "CONTROL_GROUP", tmp_path)
-    assert usable_cores() == 8
+    monkeypatch.setattr(processor, "CONTROL_GROUP", tmp_path)
+    assert processor.usable_cores() == 8
     (tmp_path / "cpu.max").write_text(f"{content}\n")
-    assert usable_cores() == cores
+    assert processor.usable_cores() == cores

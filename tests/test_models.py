@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
-from tiny import CPU
+from tiny import CPU, NETWORKS
 from torch import nn
 
 from course_utils.author import lessons
 from course_utils.data import stand_in
-from course_utils.models import MODELS, VGG, Small
+from course_utils.models import VGG, Small
 from course_utils.models.layers import Dropout
 from course_utils.schedules import triangle
 from course_utils.training import Recipe, fit
@@ -37,9 +37,9 @@ def test_small_has_the_parameters_counted_by_hand():
     assert parameters(Small()) == 27 * 16 + 9 * 16 * 32 + 9 * 32 * 64 + 2 * (16 + 32 + 64) + 650 == 24_346
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_every_network_gives_ten_logits_an_image(name):
-    net = MODELS[name]()
+@pytest.mark.parametrize("build", NETWORKS)
+def test_every_network_gives_ten_logits_an_image(build):
+    net = build()
     assert net(torch.randn(2, 3, 32, 32)).shape == (2, 10)
     with torch.inference_mode():
         assert net.eval()(torch.randn(1, 3, 32, 32)).shape == (1, 10)

@@ -13,7 +13,8 @@ from course_utils.author.lessons import LessonError
 from course_utils.models import Small
 from course_utils.named_recipes import RECIPES, Entry
 from course_utils.recipe import Recipe
-from course_utils.records import RESULTS, Run
+from course_utils.records import Run
+from course_utils.show.ledger import RESULTS
 
 DATA = random_dataset(120, 20)
 ROW = '[[run]]\nrecipes = ["tiny-a", "tiny-b"]\nepochs = {epochs}\nseeds = [0, 1]\nwhy = "It shows."\n'

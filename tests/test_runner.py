@@ -11,7 +11,7 @@ import pytest
 import toys
 
 from course_utils.author import lessons, runner
-from course_utils.machine import usable_cores
+from course_utils.plumbing.processor import usable_cores
 
 FINE = "import sys, pathlib\npathlib.Path('made.txt').touch()\nprint(sys.executable, DATASET, EPOCHS)"
 THREADS = "import os\nprint(os.environ.get('OMP_NUM_THREADS'))"

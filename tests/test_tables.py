@@ -5,8 +5,8 @@ import re
 import nbformat
 import pytest
 
-from course_utils import records
 from course_utils.author import lessons, tables
+from course_utils.show import ledger
 
 README, TEACHING = tables.ROOT / "README.md", tables.NOTEBOOKS / "exercises" / "TEACHING.md"
 
@@ -26,10 +26,10 @@ def test_a_table_is_written_between_its_comments_and_nowhere_else():
 
 def test_readme_opens_with_the_mean_of_the_recorded_speedruns():
     opening, _, _ = README.read_text(encoding="utf-8").partition("\n## ")
-    runs = records.by_recipe(records.load_results(tables.NOTEBOOKS / "results").values())["speedrun-progressive"]
-    views, one = (records.mean_interval([getattr(run.result, key) for run in runs])[0]
+    runs = ledger.by_recipe(ledger.load_results(tables.NOTEBOOKS / "results").values())["speedrun-progressive"]
+    views, one = (ledger.mean_interval([getattr(run.result, key) for run in runs])[0]
                   for key in ("accuracy_with_views", "accuracy"))
-    minutes, _ = records.mean_interval([run.seconds.training / 60 for run in runs])
+    minutes, _ = ledger.mean_interval([run.seconds.training / 60 for run in runs])
     recorded = (f"in {minutes:.0f} minutes, to {views:.2%} with six views of each test image and {one:.2%} with one, "
                 f"in the mean of {len(runs)} recorded runs")
     assert recorded in " ".join(opening.split())

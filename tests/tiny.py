@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from course_utils.batches import Augmentation
-from course_utils.data import CLASSES, Dataset, Split
+from course_utils.data import CLASSES, MEAN, STD, Dataset, Split
 from course_utils.machine import Machine
+from course_utils.models import NIN, VGG, DavidNet, GoogLeNet, ResNet, Small, SpeedNet
 from course_utils.models.layers import Dropout
 from course_utils.optimizers import SGD
 from course_utils.records import Epoch
@@ -16,6 +17,13 @@ from course_utils.schedules import Knots, constant
 from course_utils.training import Recipe
 
 CPU = Machine(torch.device("cpu"), torch.float32)
+NETWORKS = (NIN, VGG, DavidNet, GoogLeNet, ResNet, Small, SpeedNet)
+
+
+def pixel_values(images: torch.Tensor) -> torch.Tensor:
+    """Normalised images (N, 3, H, W) as pixel values of 0 to 255 again; what cutout set to zero stays so."""
+    mean, std = (torch.tensor(each).view(3, 1, 1) for each in (MEAN, STD))
+    return torch.where(images == 0, 0.0, 255 * (images * std + mean))
 
 
 def random_split(n: int, seed: int = 0, classes: int = 10) -> Split:

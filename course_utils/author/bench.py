@@ -25,11 +25,12 @@ from course_utils.author.runner import SPINNING
 from course_utils.batches import Augmentation, Batches
 from course_utils.data import MEAN, STD, Split, stand_in
 from course_utils.evaluation import evaluate
-from course_utils.machine import Machine, hardware, keep_freed_memory, seconds_per_call, this_machine, versions
+from course_utils.machine import Machine, hardware, seconds_per_call, this_machine, versions
 from course_utils.models import Small, SpeedNet
 from course_utils.models.layers import Dropout
 from course_utils.models.vgg import VGG
 from course_utils.named_recipes import speedrun
+from course_utils.plumbing.processor import keep_freed_memory
 from course_utils.schedules import constant
 from course_utils.training import Recipe, Trainer
 

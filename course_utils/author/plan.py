@@ -14,7 +14,8 @@ from course_utils.author.reproduce import reproduce, seconds_per_epoch
 from course_utils.author.runner import about
 from course_utils.checkpoints import CheckpointError
 from course_utils.named_recipes import RECIPES
-from course_utils.records import RESULTS, RecordError, Run
+from course_utils.records import RecordError, Run
+from course_utils.show.ledger import RESULTS
 from course_utils.training import Diverged
 
 PLAN = RESULTS / "plan.toml"

@@ -12,9 +12,10 @@ from course_utils import data
 from course_utils.author.lessons import LessonError
 from course_utils.author.runner import about
 from course_utils.batches import SIDE, Batches
-from course_utils.machine import keep_freed_memory, seconds_per_call, this_machine
+from course_utils.machine import seconds_per_call, this_machine
 from course_utils.named_recipes import RECIPES, Entry
 from course_utils.plumbing.distributed import processes
+from course_utils.plumbing.processor import keep_freed_memory
 from course_utils.records import Run
 from course_utils.show import report
 from course_utils.show.progress import Progress

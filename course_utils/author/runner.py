@@ -64,7 +64,7 @@ def run(lessons: Sequence[Lesson], plans: Sequence[dict], preset: str, out: Path
     Prints a line as a lesson starts and another as it ends, and keeps `out/index.html` up to date. An exception that
     arrives meanwhile, such as KeyboardInterrupt, ends what is running; what was executed so far stays in `out`.
     """
-    from course_utils.machine import usable_cores
+    from course_utils.plumbing.processor import usable_cores
 
     threads = max(1, usable_cores() // jobs)  # lessons at work at once share the cores
     waiting, running, outcomes = list(zip(lessons, plans, strict=True)), {}, []

@@ -18,7 +18,7 @@ from pathlib import Path
 import papermill
 
 from course_utils.author import lessons
-from course_utils.machine import usable_cores
+from course_utils.plumbing.processor import usable_cores
 
 WORKERS = 2
 PYTEST = [

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import nbformat
 
-from course_utils import records
 from course_utils.author import exercises, lessons
 from course_utils.author.lessons import NOTEBOOKS
 from course_utils.plumbing.files import write_atomically
+from course_utils.show import ledger
 
 ROOT = NOTEBOOKS.parent
 
 
 def generated() -> dict[Path, bytes]:
     """The files with generated parts, each with the content that it should have."""
-    results = records.results_table(list(records.load_results(NOTEBOOKS / "results").values()))
+    results = ledger.results_table(list(ledger.load_results(NOTEBOOKS / "results").values()))
     tables = {ROOT / "README.md": {"results": results},
               NOTEBOOKS / "exercises" / "TEACHING.md": {"times": times(), "exercises": tasks()}}
     texts = {path: with_tables(path.read_text(encoding="utf-8"), parts).encode() for path, parts in tables.items()}

@@ -1,8 +1,4 @@
-"""The networks of the course, one short file each, and `MODELS` that names them."""
-
-from collections.abc import Callable
-
-from torch import nn
+"""The networks of the course, one short file each."""
 
 from course_utils.models.davidnet import DavidNet
 from course_utils.models.inception import GoogLeNet
@@ -13,8 +9,4 @@ from course_utils.models.speednet import SpeedNet
 from course_utils.models.vgg import VGG
 from course_utils.models.whitening import whitening_filters
 
-__all__ = ["MODELS", "NIN", "VGG", "DavidNet", "GoogLeNet", "ResNet", "Small", "SpeedNet", "whitening_filters"]
-
-MODELS: dict[str, Callable[..., nn.Module]] = {
-    "small": Small, "vgg": VGG, "nin": NIN, "resnet": ResNet, "googlenet": GoogLeNet, "davidnet": DavidNet,
-    "speednet": SpeedNet}
+__all__ = ["NIN", "VGG", "DavidNet", "GoogLeNet", "ResNet", "Small", "SpeedNet", "whitening_filters"]

@@ -10,17 +10,15 @@ from course_utils.models.whitening import whitening_filters
 class DavidNet(nn.Sequential):
     """(N, 3, 32, 32) images to (N, classes) logits; 6,573,120 parameters.
 
-    The options are Page's "bag of tricks", in his order: `pool_first` (the max-pool before BN, not after ReLU), `celu`
-    (its alpha; None: ReLU), `ghosts` (a batch is normalised in so many parts), `frozen_scales` (BN's scales stay at 1)
-    and `whitening` (a fixed 3x3 convolution that `set_whitening` sets from images, then a trained 1x1). The logits are
-    multiplied by `scale`.
+    Page's "bag of tricks", in his order: `pool_first` (the max-pool before BN, not after ReLU), `celu` (its alpha;
+    None: ReLU), `ghosts` (a batch is normalised in so many parts), `frozen_scales` (BN's scales stay at 1), `whitening`
+    (a fixed 3x3 convolution that `set_whitening` sets, then a trained 1x1). The logits are multiplied by `scale`.
     """
 
     whitened_images = 10_000
 
     def __init__(self, width: int = 64, pool_first: bool = False, celu: float | None = None, ghosts: int = 1,
-                 frozen_scales: bool = False, whitening: bool = False, scale: float = 0.125,
-                 classes: int = 10) -> None:
+                 frozen_scales: bool = False, whitening: bool = False, scale: float = 0.125, classes: int = 10) -> None:
 
         def block(channels: int, out: int, kernel: int = 3, pool: bool = False) -> nn.Sequential:
             conv = nn.Conv2d(channels, out, kernel, padding=kernel // 2, bias=False)

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 class Dropout(nn.Module):
     """Zero each activation with probability `p` and scale up the rest, like `nn.Dropout`.
 
-    On a processor `nn.Dropout` draws one random number per activation on a single core, which can take longer than
-    the convolution before it (lesson 3 measures both). Here one 64-bit draw decides for eight activations, a byte
-    each, so `p` is rounded to 1/256. Accelerators draw in parallel: there torch's own dropout does the same.
+    On a processor `nn.Dropout` draws a number per activation on a single core, which can take longer than the
+    convolution before it (lesson 3 measures both). Here one 64-bit draw decides for eight activations, a byte each, so
+    `p` is rounded to 1/256. Accelerators draw in parallel, by torch's own.
     """
 
     def __init__(self, p: float) -> None:

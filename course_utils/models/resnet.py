@@ -26,17 +26,16 @@ class ResNet(nn.Sequential):
         block = PreActivationBlock if preactivation else BasicBlock
         channels = width
         for stage, count in enumerate(blocks):
-            strides = [1 if stage == 0 else 2] + [1] * (count - 1)
-            layers = []
-            for stride in strides:
+            layers = nn.Sequential()
+            for number in range(count):
+                stride = 2 if stage > 0 and number == 0 else 1
                 layers.append(block(channels, width * 2**stage, stride, shortcut))
                 channels = width * 2**stage
-            self.add_module(f"stage{stage + 1}", nn.Sequential(*layers))
+            self.add_module(f"stage{stage + 1}", layers)
         head = nn.Sequential()
         if preactivation:
             head.extend([nn.BatchNorm2d(channels), nn.ReLU(inplace=True)])
-        head.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)])
-        self.add_module("head", head)
+        self.add_module("head", head.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)]))
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out")
@@ -95,12 +94,11 @@ class Pad(nn.Module):
 
 
 def _stem(width: int, kind: str, preactivation: bool) -> nn.Sequential:
-    imagenet = kind == "imagenet"
-    layers = nn.Sequential(
-        nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False) if imagenet else _conv3(3, width))
+    first = _conv3(3, width) if kind == "cifar" else nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
+    layers = nn.Sequential(first)
     if not preactivation:
         layers.extend([nn.BatchNorm2d(width), nn.ReLU(inplace=True)])
-    if imagenet:
+    if kind == "imagenet":
         layers.append(nn.MaxPool2d(3, stride=2, padding=1))
     return layers
 

@@ -12,8 +12,8 @@ class SpeedNet(nn.Sequential):
 
     With `whitening`, `set_whitening` fixes the filters of the first layer; else they are learned. With `dirac`, the
     other convolutions start by passing their input channels on. `frozen_scales` keeps BN's scales at 1. With
-    `zero_bias` the whitening layer's bias starts at zero, as where Jordan trains by SGD; else at random, as where he
-    trains by Muon. The head starts with standard deviation 1, its logits divided by its width.
+    `zero_bias` the whitening layer's bias starts at zero, as where Jordan trains by SGD; else at random, as by Muon.
+    The head starts with standard deviation 1, its logits divided by its width.
     """
 
     whitened_images = 5_000

@@ -16,7 +16,7 @@ import torch
 from course_utils.plumbing.files import PARTIAL, write_atomically
 from course_utils.records import Run
 
-KEPT = 2
+NAMES, KEPT = "checkpoint-[0-9][0-9][0-9][0-9].pt", 2
 DIGEST_BYTES = 32
 
 
@@ -50,7 +50,7 @@ def resume(run: Run, load_state: Callable[[dict[str, Any]], None], folder: str |
         _tidy(folder)
     except OSError as error:
         raise CheckpointError(f"{folder} cannot hold checkpoints ({error.strerror}); choose another folder") from error
-    found = sorted(folder.glob("checkpoint-*.pt"))
+    found = sorted(folder.glob(NAMES))
     if not found:
         return
     path = found[-1]
@@ -68,19 +68,19 @@ def resume(run: Run, load_state: Callable[[dict[str, Any]], None], folder: str |
     for part in ("recipe", "model", "data"):
         difference = _difference(theirs[part], ours[part])
         if difference:
-            raise CheckpointError(f"{path} belongs to a run with another {part} ({difference}); choose another folder, "
-                                  "or delete this one to start afresh")
+            raise CheckpointError(f"{path} belongs to a run whose {part} differs ({difference}); choose another "
+                                  f"folder, or empty {folder} to start afresh")
     try:
         load_state(state)
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path} does not fit this run ({_reason(error)}); choose another folder, "
-                              "or delete this one to start afresh") from None
+                              f"or empty {folder} to start afresh") from None
     run.curve, run.result, run.seconds, run.started = before.curve, before.result, before.seconds, before.started
 
 
 def _tidy(folder: Path) -> None:
     """Drop all but the last two checkpoints, and what a killed process left half-written."""
-    for path in [*sorted(folder.glob("checkpoint-*.pt"))[:-KEPT], *folder.glob(f"{PARTIAL}*")]:
+    for path in [*sorted(folder.glob(NAMES))[:-KEPT], *folder.glob(f"{PARTIAL}*")]:
         path.unlink(missing_ok=True)
 
 

@@ -41,6 +41,8 @@ class Split:
 
     def first(self, n: int) -> "Split":
         """`n` images with the classes as balanced as can be: the first few of each, in their order here."""
+        if n < 0:
+            raise ValueError(f"the first {n} images: expected 0 or more")
         return self.take(np.sort(_class_by_class(self.labels)[:n])) if n < len(self) else self
 
 
@@ -68,8 +70,11 @@ def _class_by_class(labels: np.ndarray) -> np.ndarray:
 def split(train: Split, held_out: int = 5000, seed: int = 0) -> tuple[Split, Split]:
     """Split `train` into images to train on and `held_out` images for making choices, equally many of each class.
 
-    The draw depends on the seed alone: RandomState's stream is frozen for all versions of NumPy.
+    The draw depends on the seed alone: RandomState's stream is frozen for all versions of NumPy. Raises ValueError
+    where nothing would be left to train on.
     """
+    if not 0 <= held_out < len(train):
+        raise ValueError(f"{held_out} images held out of {len(train)}: choose 0 to {len(train) - 1}")
     shuffled = np.random.RandomState(seed).permutation(len(train))
     dealt = shuffled[_class_by_class(train.labels[shuffled])]
     return train.take(np.sort(dealt[held_out:])), train.take(np.sort(dealt[:held_out]))
@@ -78,12 +83,10 @@ def split(train: Split, held_out: int = 5000, seed: int = 0) -> tuple[Split, Spl
 def hold_out(dataset: Dataset, images: int) -> Dataset:
     """`dataset` with `images` of train held out by `split`; as it is, if they are held out already or none should be.
 
-    Raises ValueError if nothing would be left to train on.
+    Raises ValueError as `split` does.
     """
     if dataset.held_out is not None or images == 0:
         return dataset
-    if images >= len(dataset.train):
-        raise ValueError(f"{images} images held out of {len(dataset.train)}: nothing is left to train on")
     train, held_out = split(dataset.train, images)
     return replace(dataset, train=train, held_out=held_out)
 

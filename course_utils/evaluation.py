@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_utils.batches import Batches
+from course_utils.model_size import evaluating
 from course_utils.records import Mistake, Result
 
 LISTED_MISTAKES = 24
@@ -84,11 +85,8 @@ class Evaluation:
 @torch.inference_mode()
 def evaluate(model: nn.Module, batches: Batches, views: Sequence[tuple[View, float]] = ORIGINAL) -> Evaluation:
     """The network's logits on every image of `batches`, in evaluation mode, averaged over `views` of the image."""
-    was_training = model.training
-    model.eval()
-    with batches.machine.autocast():
+    with evaluating(model), batches.machine.autocast():
         scored = [(sum(weight * model(view(images)).float() for view, weight in views).cpu(), labels.cpu())
                   for images, labels in batches]
-    model.train(was_training)
     logits, labels = map(torch.cat, zip(*scored, strict=True))
     return Evaluation(logits, labels)

@@ -3,6 +3,7 @@
 import platform
 import statistics
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -47,7 +48,11 @@ def this_machine(device: str | None = None, precision: str | None = None) -> Mac
         chosen = torch.device(device) if device else accelerator() or torch.device("cpu")
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device {device!r} cannot be used here: {str(error).splitlines()[0]}") from None
+        why = str(error).splitlines()[0]
+        if device:
+            raise ValueError(f"device {device!r} cannot be used here: {why}") from None
+        warnings.warn(f"the accelerator cannot be used ({why}): going on with the processor", stacklevel=2)
+        chosen = torch.device("cpu")
     if chosen.type == "tpu" and precision == "float16":
         raise ValueError("float16 needs its loss scaled, which a TPU cannot do: choose bfloat16 or float32")
     if chosen.type == "tpu" and not _averages_move(chosen):

@@ -39,6 +39,10 @@ class SGD:
     whitening_boost: float = 1.0
     whitening_part: float | None = None
 
+    def __post_init__(self) -> None:
+        if min(self.bias_boost, self.head_boost, self.whitening_boost) <= 0:
+            raise ValueError(f"{self}: expected boosts above 0; requires_grad_(False) keeps a parameter as it is")
+
     def build(self, model: nn.Module) -> list[torch.optim.Optimizer]:
         return [self.over(trained(model))]
 
@@ -70,6 +74,7 @@ class MuonAndSGD(SGD):
     muon: float = 0.6
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.muon < 1:
             raise ValueError(f"muon's momentum {self.muon} is not in [0, 1)")
 
@@ -77,6 +82,8 @@ class MuonAndSGD(SGD):
         parameters = trained(model)
         banks = [parameter for parameter in parameters if parameter.ndim == 4]
         rest = {parameter: layer for parameter, layer in parameters.items() if parameter.ndim != 4}
+        if not banks:
+            raise ValueError(f"{type(model).__name__} has no convolution for Muon to update: choose SGD()")
         return [self.over(rest), Muon(banks, lr=0.0, momentum=self.muon)]
 
 

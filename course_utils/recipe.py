@@ -1,6 +1,6 @@
 """Everything that decides a training run besides the network and the data."""
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from course_utils import schedules
@@ -37,17 +37,21 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.held_out < 0:
-            raise ValueError(f"{self.epochs} epochs, {self.held_out} images held out: expected at least 1 and 0")
+        for name, least in (("epochs", 1), ("batch_size", 1), ("held_out", 0), ("seed", 0)):
+            value = getattr(self, name)
+            if type(value) is not int or not least <= value < 2**32:
+                raise ValueError(f"{name} {value!r}: expected a whole number from {least}, below 2**32")
         for name in ("label_smoothing", "averaging"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)} is not in [0, 1)")
         for name, choices in (("colour", ("rgb", "yuv")), ("views", (None, *VIEWS))):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} {getattr(self, name)!r} is unknown: choose from {choices}")
-        if not hasattr(self.optimizer, "build"):
-            raise ValueError(f"optimizer {self.optimizer!r} has no method build(model): choose SGD(), MuonAndSGD() or "
-                             "a dataclass of your own that has one")
+        if not isinstance(self.augmentation, Augmentation):
+            raise ValueError(f"augmentation {self.augmentation!r}: expected Augmentation(), with or without arguments")
+        if isinstance(self.optimizer, type) or not (is_dataclass(self.optimizer) and hasattr(self.optimizer, "build")):
+            raise ValueError(f"optimizer {self.optimizer!r}: expected SGD(), MuonAndSGD() or an instance of your own "
+                             "frozen dataclass with a method build(model)")
         sides = schedules.as_knots(self.side)
         for knots in (self.schedule, self.momentum, sides):
             if knots is not None:

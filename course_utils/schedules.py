@@ -23,9 +23,14 @@ def value_at(knots: Knots, epoch: float) -> float:
 
 def check(knots: Knots) -> None:
     """Raises ValueError unless `knots` are a schedule."""
-    epochs, rates = [knot[0] for knot in knots], [knot[1] for knot in knots]
-    if not knots or epochs != sorted(epochs) or not all(math.isfinite(rate) and rate >= 0 for rate in rates):
-        raise ValueError(f"schedule {knots}: expected (epoch, value) knots in order of epoch, no value below 0")
+    try:
+        epochs, values = zip(*knots, strict=True)
+        sound = list(epochs) == sorted(epochs) and all(math.isfinite(value) and value >= 0 for value in values)
+    except (TypeError, ValueError):
+        sound = False
+    if not sound or not isinstance(knots, tuple):
+        raise ValueError(f"schedule {knots!r}: expected a tuple of (epoch, value) knots in order of epoch, no value "
+                         "below 0; `constant(0.1)` makes one of a single rate")
 
 
 def constant(rate: float) -> Knots:

@@ -80,6 +80,7 @@ def fit(
             on_epoch(run)
 
     start = time.perf_counter()
+    trainer.wake()
     if trainer.average is not None:
         model.load_state_dict(trainer.average.state_dict())
     on, last = ("test", test_set) if test else ("held_out", held_out)
@@ -163,14 +164,19 @@ class Trainer:
             if part is None:
                 group["lr"] = rate * boost
             elif epoch < part * recipe.epochs:
-                ahead = epoch * recipe.epochs / (part * recipe.epochs)
-                group["lr"] = schedules.value_at(recipe.schedule, ahead) * boost
+                group["lr"] = schedules.value_at(recipe.schedule, epoch / part) * boost
             else:
                 group["lr"] = 0.0
                 if self.workers.count == 1:  # its gradient is computed no more; several processes wait for every one
                     for parameter in group["params"]:
                         parameter.requires_grad_(False).grad = None
         return rate
+
+    def wake(self) -> None:
+        """Let parameters whose part of the run is over be trained again."""
+        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
+            for parameter in group["params"]:
+                parameter.requires_grad_(True)
 
     def state_dict(self) -> dict[str, Any]:
         average = None if self.average is None else self.average.state_dict()

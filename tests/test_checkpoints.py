@@ -186,17 +186,24 @@ def other_net() -> nn.Module:
 
 
 @pytest.mark.parametrize(("changes", "names"), [
-    ({"recipe": tiny_recipe(3, weight_decay=0.1)}, r"another recipe \(weight_decay 0.0005, here 0.1\)"),
-    ({"recipe": tiny_recipe(4, seed=1)}, r"another recipe \(epochs 3, here 4, seed 0, here 1\)"),
+    ({"recipe": tiny_recipe(3, weight_decay=0.1)}, r"run whose recipe differs \(weight_decay 0.0005, here 0.1\)"),
+    ({"recipe": tiny_recipe(4, seed=1)}, r"run whose recipe differs \(epochs 3, here 4, seed 0, here 1\)"),
     ({"recipe": tiny_recipe(3, precision=None), "machine": Machine(torch.device("cpu"), torch.bfloat16)},
-     r"another recipe \(precision 'float32', here 'bfloat16'\)"),
-    ({"model": other_net()}, r"another model \(layers"),
-    ({"dataset": random_dataset(seed=1)}, r"another data \(fingerprint 'noise 0', here 'noise 1'\)"),
-    ({"dataset": replace(DATASET, name="CIFAR-10")}, r"another data \(name 'SYNTHETIC', here 'CIFAR-10'\)"),
+     r"run whose recipe differs \(precision 'float32', here 'bfloat16'\)"),
+    ({"model": other_net()}, r"model differs \(layers"),
+    ({"dataset": random_dataset(seed=1)}, r"data differs \(fingerprint 'noise 0', here 'noise 1'\)"),
+    ({"dataset": replace(DATASET, name="CIFAR-10")}, r"data differs \(name 'SYNTHETIC', here 'CIFAR-10'\)"),
 ])
 def test_a_checkpoint_of_another_run_is_refused_and_says_what_differs(folder, changes, names):
     refused(folder, names, **changes)
     assert len(list(folder.glob("checkpoint-*"))) == 2
+
+
+def test_files_of_a_reader_s_own_are_left_alone(folder):
+    for name in ("checkpoint-best.pt", "checkpoint-last.pt", "checkpoint-vgg.pt"):
+        (folder / name).write_text("mine")
+    assert len(resume(folder).curve) == 3
+    assert len(list(folder.glob("checkpoint-[a-z]*.pt"))) == 3
 
 
 def full_disk(folder: Path, monkeypatch, room: int) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import fake_cifar
 import numpy as np
 import pytest
+from tiny import random_dataset
 
 from course_utils import data
 from course_utils.author.describe import describe
@@ -473,3 +474,12 @@ def test_split_is_stratified_disjoint_complete_and_fixed_by_its_seed():
     assert [n % 10 for n in number(held_out)] == held_out.labels.tolist()
     assert number(data.split(Split(images, labels), 50)[1]) == number(held_out)
     assert number(data.split(Split(images, labels), 50, seed=1)[1]) != number(held_out)
+
+
+@pytest.mark.parametrize("count", [-3, 60, 61])
+def test_too_many_images_held_out_or_fewer_than_none_are_refused(count):
+    dataset = random_dataset(60, 10)
+    with pytest.raises(ValueError, match=f"{count} images held out of 60: choose 0 to 59"):
+        data.hold_out(dataset, count)
+    with pytest.raises(ValueError, match="the first -5 images"):
+        dataset.train.first(-5)

@@ -201,6 +201,17 @@ def test_cores_that_a_process_is_kept_from_do_not_count():
     assert subprocess.run(script, capture_output=True, text=True, check=True).stdout == "1\n"
 
 
+def test_an_accelerator_that_fails_leaves_the_processor_with_a_warning(monkeypatch):
+    monkeypatch.setattr("torch.accelerator.current_accelerator", lambda check_available: torch.device("cuda"))
+
+    def no_driver(*_, **__):
+        raise RuntimeError("Found no driver\nmore lines")
+
+    monkeypatch.setattr("torch.empty", no_driver)
+    with pytest.warns(UserWarning, match=r"cannot be used \(Found no driver\): going on with the processor"):
+        assert this_machine().device.type == "cpu"
+
+
 @pytest.mark.parametrize(
     ("content", "cores"), [("max 100000", 8), ("200000 100000", 2), ("250000 100000", 2), ("50000 100000", 1), ("", 8)]
 )

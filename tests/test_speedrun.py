@@ -6,17 +6,17 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny import CPU, random_split, recipe_of
+from tiny import CPU, random_dataset, random_split, recipe_of
 from torch import nn
 
 from course_utils.batches import Augmentation, Batches
 from course_utils.evaluation import VIEWS
 from course_utils.models import SpeedNet
 from course_utils.named_recipes import RECIPES
-from course_utils.optimizers import COEFFICIENTS, Muon, orthogonalise
+from course_utils.optimizers import COEFFICIENTS, SGD, Muon, MuonAndSGD, orthogonalise
 from course_utils.schedules import triangle
 from course_utils.show import anatomy
-from course_utils.training import Trainer
+from course_utils.training import Trainer, fit
 
 
 def images(count: int) -> torch.Tensor:
@@ -144,6 +144,22 @@ def speedrun_trainer(name: str = "speedrun", batch_size: int = 10) -> Trainer:
     model.set_whitening(images(50))
     batches = Batches(random_split(batch_size), batch_size, CPU, entry.recipe.augmentation)
     return Trainer(model, entry.recipe, batches)
+
+
+def test_muon_wants_filters_and_boosts_are_above_zero():
+    with pytest.raises(ValueError, match=r"Linear has no convolution for Muon to update: choose SGD\(\)"):
+        MuonAndSGD().build(nn.Linear(2, 2))
+    for optimizer in (SGD, MuonAndSGD):
+        with pytest.raises(ValueError, match="expected boosts above 0"):
+            optimizer(bias_boost=0)
+
+
+def test_a_network_is_handed_back_with_every_trained_parameter_trainable():
+    net = SpeedNet(8)
+    before = [parameter.requires_grad for parameter in net.parameters()]
+    recipe = replace(RECIPES["speedrun"].recipe.stretched(2), batch_size=20, held_out=0)
+    fit(net, recipe, random_dataset(20, 10), machine=CPU, test=False)
+    assert [parameter.requires_grad for parameter in net.parameters()] == before
 
 
 def test_rates_and_decay_are_the_published_ones():

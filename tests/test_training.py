@@ -12,10 +12,11 @@ from tiny import CPU, pixel_values, random_dataset, random_split, same_curve, sa
 from torch import nn
 
 from course_utils import data, evaluation, training, yuv
-from course_utils.batches import Batches
+from course_utils.batches import Augmentation, Batches
 from course_utils.data import Split
 from course_utils.evaluation import Evaluation, evaluate
 from course_utils.machine import Machine
+from course_utils.optimizers import SGD
 from course_utils.schedules import step_drops, triangle, value_at
 from course_utils.training import Diverged, Trainer, fit
 
@@ -213,6 +214,9 @@ def test_evaluation_uses_evaluation_mode_and_gives_the_mode_back():
         assert all(module.training is training_mode for module in net.modules())
         assert torch.equal(*scores), "dropout was active"
         assert all(torch.equal(value, state[name]) for name, value in net.state_dict().items()), "statistics moved"
+    frozen = next(module for module in net.train().modules() if isinstance(module, nn.BatchNorm2d)).eval()
+    evaluate(net, batches)
+    assert net.training and not frozen.training
 
 
 def test_evaluation_pairs_each_image_with_its_label_in_any_order():
@@ -334,13 +338,25 @@ def test_the_colours_of_2015_are_prepared_with_statistics_of_the_images_trained_
     assert not same_curve(run.curve, fit(tiny_net(), replace(recipe, colour="rgb"), DATASET, machine=CPU).curve)
 
 
+class NoDataclass:
+    """Its `repr` is another in every process, so that no run could be resumed."""
+
+    def build(self, model: nn.Module) -> list[torch.optim.Optimizer]:
+        return [torch.optim.SGD(model.parameters(), lr=0.0)]
+
+
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"epochs": 0}, "0 epochs"), ({"colour": "grey"}, "'grey'"), ({"label_smoothing": 1.0}, "smoothing 1.0"),
-    ({"schedule": ()}, "schedule"), ({"schedule": ((3, 0.1), (1, 0.2))}, "in order of epoch"),
-    ({"schedule": ((0, math.nan),)}, "schedule"), ({"schedule": ((0, -1.0),)}, "no value below 0"),
-    ({"flip": "twice"}, "'twice'"), ({"crop": 99}, "crop of 99"), ({"held_out": -1}, "-1 images held out"),
-    ({"optimizer": torch.optim.SGD}, r"no method build\(model\)"),
-    ({"side": 33}, "side 33: expected 1 to 32 pixels"), ({"side": 7, "cutout": 8}, "side 7: expected 8 to 32 pixels"),
+    ({"epochs": 0}, "epochs 0: expected a whole number from 1"), ({"epochs": 2.5}, "epochs 2.5"),
+    ({"epochs": "5"}, "epochs '5'"), ({"seed": 2**32}, "seed 4294967296"), ({"seed": -1}, "seed -1"),
+    ({"colour": "grey"}, "'grey'"), ({"label_smoothing": 1.0}, "smoothing 1.0"),
+    ({"schedule": 0.1}, "schedule 0.1: expected a tuple"), ({"schedule": (0, 0.1)}, "expected a tuple"),
+    ({"schedule": [(0, 0.1)]}, "expected a tuple"), ({"schedule": ()}, "schedule"),
+    ({"schedule": ((3, 0.1), (1, 0.2))}, "in order of epoch"), ({"schedule": ((0, math.nan),)}, "schedule"),
+    ({"schedule": ((0, -1.0),)}, "no value below 0"), ({"flip": "twice"}, "'twice'"), ({"crop": 99}, "crop of 99"),
+    ({"held_out": -1}, "held_out -1"), ({"optimizer": torch.optim.SGD}, r"with a method build\(model\)"),
+    ({"optimizer": SGD}, r"expected SGD\(\)"), ({"optimizer": NoDataclass()}, "dataclass"),
+    ({"augmentation": Augmentation}, r"expected Augmentation\(\)"), ({"side": 33}, "side 33: expected 1 to 32 pixels"),
+    ({"side": 7, "cutout": 8}, "side 7: expected 8 to 32 pixels"),
     ({"side": ((0.0, 28), (3.0, 0))}, "expected 1 to 32"), ({"side": ((3.0, 28), (0.0, 32))}, "in order of epoch"),
 ])
 def test_a_recipe_that_makes_no_sense_is_refused_in_one_line(changes, message):

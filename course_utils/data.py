@@ -91,9 +91,7 @@ def hold_out(dataset: Dataset, images: int) -> Dataset:
     return replace(dataset, train=train, held_out=held_out)
 
 
-def load(
-    dataset: str = "auto", root: str | Path | None = None, mirrors: Sequence[str] | None = None
-) -> Dataset:
+def load(dataset: str = "auto", root: str | Path | None = None, mirrors: Sequence[str] | None = None) -> Dataset:
     """CIFAR-10 from the root folder, which is filled first where need be, or the stand-in.
 
     Args:
@@ -101,35 +99,20 @@ def load(
         root: folder of the cache; else the environment variable COURSE_DATA, else the user's cache folder.
         mirrors: addresses of the archive; else COURSE_MIRRORS (separated by spaces), else `download.MIRRORS`.
 
-    Raises:
-        DataError: the data can't be had, or what was found is not CIFAR-10.
+    Raises DataError where the data can't be had, or what was found is not CIFAR-10.
     """
     if dataset not in ("auto", "cifar10", "synthetic"):
         raise DataError(f'dataset is {dataset!r}; expected "auto", "cifar10" or "synthetic"')
     if dataset == "synthetic":
         return stand_in()
-    folder = root_folder(root)
-    if folder.is_file():
-        raise DataError(f"{folder} is a file; expected a folder: name the one that holds it, {folder.parent}")
     mirrors = list(mirrors or os.environ.get("COURSE_MIRRORS", "").split() or download.MIRRORS)
-    for mirror in mirrors:
-        if not mirror.startswith(("http://", "https://")):
-            raise DataError(f"mirror {mirror!r} is not an address; expected one that begins with https:// or http://")
     try:
-        labels, images = cache.labels_and_images(folder, mirrors, patient=dataset == "cifar10")
-    except download.DownloadError as error:
-        advice = f"put {download.ARCHIVE} into {folder}, or name a mirror in the environment variable COURSE_MIRRORS"
-        for path, why in cache.read(folder)[1].items():
-            advice += f"; {path} was not read: {why}"
+        labels, images = cache.labels_and_images(root_folder(root), mirrors, patient=dataset == "cifar10")
+    except cache.OutOfReach as error:
         if dataset == "cifar10":
-            raise DataError(f"{error}; {advice}") from error
-        warnings.warn(f"CIFAR-10 is out of reach, so the data is SYNTHETIC: {error}; {advice}", stacklevel=2)
+            raise
+        warnings.warn(f"CIFAR-10 is out of reach, so the data is SYNTHETIC: {error}", stacklevel=2)
         return stand_in()
-    except OSError as error:
-        raise DataError(
-            f"can't prepare CIFAR-10 in {folder}: {error.strerror or error}; expected a folder to read and write with "
-            "0.4 GB free: make room, or name another folder in the environment variable COURSE_DATA"
-        ) from error
     cut = archive.SIZES["train"]
     train, test = Split(images[:cut], labels[:cut]), Split(images[cut:], labels[cut:])
     return Dataset("CIFAR-10", train, test, archive.PLANES_SHA256, CLASSES)
@@ -148,4 +131,4 @@ def stand_in(seed: int = 0, train: int = 50_000, test: int = 10_000) -> Dataset:
 def root_folder(root: str | Path | None = None) -> Path:
     """Where the data is kept: `root`, else what COURSE_DATA names, else the user's cache folder."""
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(root or os.environ.get("COURSE_DATA") or f"{home}/cifar10-course").expanduser()
+    return Path(os.path.expanduser(root or os.environ.get("COURSE_DATA") or f"{home}/cifar10-course"))

@@ -34,7 +34,7 @@ NO_BN, NO_DROPOUT, NEITHER = {"bn": False}, {"dropout": False}, {"bn": False, "d
 
 
 def _recipe_2015(name: str, rate: float = 1.0) -> Recipe:
-    """Torch7's SGD damps the gradient by 1 - momentum unless told otherwise: its rate of 1 is 0.1 in PyTorch's sense.
+    """Torch7's SGD damps the gradient by 1 - momentum by default: its rate of 1 is 0.1 in PyTorch's sense.
 
     The networks without BN take the 0.01 of 2017.
     """

@@ -15,7 +15,7 @@ from course_utils import data, evaluation, training, yuv
 from course_utils.batches import Augmentation, Batches
 from course_utils.data import Split
 from course_utils.evaluation import Evaluation, evaluate
-from course_utils.machine import Machine
+from course_utils.machine import Machine, this_machine
 from course_utils.optimizers import SGD
 from course_utils.schedules import step_drops, triangle, value_at
 from course_utils.training import Diverged, Trainer, fit
@@ -126,7 +126,7 @@ def test_pictures_grow_by_the_recipe_and_what_is_scored_is_whole():
         lambda model, inputs: sides["training" if model.training else "scoring"].append(inputs[0].shape[2]))
     recipe = tiny_recipe(4, side=((0.0, 20), (2.0, 20), (2.0, 32))).stretched(6)
     assert recipe.side == ((0.0, 20), (3.0, 20), (3.0, 32))
-    fit(net, recipe, random_dataset(240))
+    fit(net, recipe, random_dataset(240), machine=CPU)
     assert sides["training"] == [20] * 15 + [32] * 15
     assert set(sides["scoring"]) == {32}
 
@@ -275,7 +275,7 @@ def test_precision_and_memory_format_are_the_machines(precision):
 
     net = tiny_net()
     net.insert(1, Probe())
-    run = fit(net, tiny_recipe(1, precision=precision), DATASET)
+    run = fit(net, tiny_recipe(1, precision=precision), DATASET, machine=this_machine("cpu", precision))
     dtype = getattr(torch, precision)
     training_steps = seen[1:]  # the first counts FLOPs
     assert {found for found, _ in training_steps} == {dtype}

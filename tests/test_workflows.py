@@ -15,8 +15,8 @@ EVERY_WORKFLOW = pytest.mark.parametrize("path", WORKFLOWS, ids=[path.name for p
 @EVERY_WORKFLOW
 def test_a_workflow_names_files_that_are_there_and_a_python_that_may_run_the_course(path):
     steps = [step for job in yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values() for step in job["steps"]]
-    commands = " ".join(step.get("run", "") for step in steps)
-    named = re.findall(r"tests/\w+\.py|\.ci/\w+|[\w/]*requirements\.txt", commands)
+    texts = [step.get("run", "") + step.get("with", {}).get("cache-dependency-path", "") for step in steps]
+    named = re.findall(r"tests/\w+\.py|\.ci/\w+|[\w/]*requirements\.txt|\w+\.toml", " ".join(texts))
     assert named and all((ROOT / name).exists() for name in named)
     for version in (step["with"]["python-version"] for step in steps if "setup-python" in step.get("uses", "")):
         assert SpecifierSet(PROJECT["requires-python"]).contains(version)

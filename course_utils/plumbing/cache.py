@@ -25,23 +25,38 @@ class DataError(Exception):
     """The data can't be had. One clear line: what was wrong, what was expected, what to do."""
 
 
+class OutOfReach(DataError):
+    """No mirror gave the data."""
+
+
 def labels_and_images(folder: Path, mirrors: list[str], patient: bool) -> tuple[np.ndarray, np.ndarray]:
     """Labels int64 (60,000,) and images uint8 (60,000, 32, 32, 3), train before test, from the cache in `folder`.
 
     Where there is none it is made first, from what lies there or else from one of `mirrors`; unless `patient`, they
     are asked first who answers at once.
 
-    Raises:
-        DataError: what lies there is not CIFAR-10.
-        DownloadError: no mirror gave it.
-        OSError: the folder can't be read or written.
+    Raises DataError where what lies there is not CIFAR-10 or the folder can't be read or written, and OutOfReach where
+    no mirror gave the data.
     """
+    for mirror in mirrors:
+        if not mirror.startswith(("http://", "https://")):
+            raise DataError(f"mirror {mirror!r} is not an address; expected one that begins with https:// or http://")
     try:
+        if folder.is_file():
+            raise DataError(f"{folder} is a file; expected a folder: name the one that holds it, {folder.parent}")
         labels, rows = _labels_and_rows(folder, mirrors, patient)
+    except download.DownloadError as error:
+        advice = f"put {download.ARCHIVE} into {folder}, or name a mirror in the environment variable COURSE_MIRRORS"
+        for path, why in read(folder)[1].items():
+            advice += f"; {path} was not read: {why}"
+        raise OutOfReach(f"{error}; {advice}") from error
     except OSError as error:
         if error.errno in DISK_FULL:
             (folder / PART).unlink(missing_ok=True)
-        raise
+        raise DataError(
+            f"can't prepare CIFAR-10 in {folder}: {error.strerror or error}; expected a folder to read and write with "
+            "0.4 GB free: make room, or name another folder in the environment variable COURSE_DATA"
+        ) from error
     return labels.astype(np.int64), rows[:, 1:].reshape(-1, 32, 32, 3)
 
 

@@ -26,7 +26,7 @@ def runs(tmp_path, monkeypatch):
     for name in ("tiny-a", "tiny-b"):
         recipe = Recipe(name, 1, ((0, 0.05), (1, 0.0)), batch_size=40, held_out=40, precision="float32")
         monkeypatch.setitem(RECIPES, name, Entry(Small, recipe))
-    monkeypatch.setattr(plan, "seconds_per_epoch", lambda entry: 60.0)
+    monkeypatch.setattr(plan, "estimated_epoch_seconds", lambda entry: 60.0)
     monkeypatch.setattr(plan, "RESULTS", tmp_path / "results")
     path = tmp_path / "plan.toml"
     path.write_text(ROW.format(epochs=2))
@@ -50,11 +50,11 @@ def test_all_runs_are_trained_and_a_second_call_finds_them_recorded(runs, tmp_pa
 
 def test_a_record_by_other_settings_does_not_count(runs, tmp_path, monkeypatch):
     plan.train_all(runs[:1], DATA, tmp_path)
-    assert runs[0].is_recorded(tmp_path)
+    assert runs[0].has_record(tmp_path, DATA.fingerprint)
     entry = RECIPES["tiny-a"]
     changed = replace(entry.recipe, label_smoothing=0.1)
     monkeypatch.setitem(named_recipes.RECIPES, "tiny-a", replace(entry, recipe=changed))
-    assert not runs[0].is_recorded(tmp_path)
+    assert not runs[0].has_record(tmp_path, DATA.fingerprint)
 
 
 def test_what_would_not_end_within_the_budget_is_not_begun(runs, tmp_path, capsys):
@@ -75,6 +75,12 @@ def test_a_run_that_was_cut_off_goes_on_and_needs_only_the_rest(runs, tmp_path, 
     capsys.readouterr()
     assert plan.train_all(runs[:1], DATA, tmp_path, minutes=1.5) == 0  # two epochs would take two minutes
     assert "1 of 2 epochs are done" in capsys.readouterr().out
+    assert runs[0].has_record(tmp_path, DATA.fingerprint)
+
+
+def test_a_record_from_other_data_does_not_count(runs, tmp_path):
+    plan.train_all(runs[:1], DATA, tmp_path)
+    assert not runs[0].has_record(tmp_path, "CIFAR-10's")
 
 
 def test_a_failed_run_says_why_and_the_next_goes_on(runs, tmp_path, monkeypatch, capsys):
@@ -91,16 +97,23 @@ def test_a_failed_run_says_why_and_the_next_goes_on(runs, tmp_path, monkeypatch,
     assert plan.train_all(runs[:3], DATA, tmp_path) == 2
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 2 and "not a readable checkpoint" in said[0] and "No space left on device" in said[1]
-    assert runs[2].is_recorded(tmp_path)
+    assert runs[2].has_record(tmp_path, DATA.fingerprint)
 
 
 @pytest.mark.parametrize(("text", "complaint"), [
-    ("[[run]", "not a plan"), ("", "KeyError"), ('[[run]]\nrecipe = "vgg-2015"', "KeyError: 'seeds'"),
-    ('[[run]]\nrecipe = "vgg-2051"\nseeds = [0]\nwhy = ""', "there is no recipe vgg-2051: see"),
+    ("[[run]", "not a plan"), ("", "KeyError"), (b"\xff", "UnicodeDecodeError"),
+    ('[[run]]\nrecipes = ["vgg-2015"]\nwhy = ""', "missing 1 required positional argument: 'seeds'"),
+    ('[[run]]\nrecipes = ["vgg-2051"]\nseeds = [0]\nwhy = ""', "there is no recipe vgg-2051: see"),
+    ('[[run]]\nrecipes = "vgg-2015"\nseeds = [0]\nwhy = ""', "expected a list of each"),
+    ('[[run]]\nrecipes = ["vgg-2015"]\nseeds = "01"\nwhy = ""', "expected a list of each"),
+    ('[[run]]\nrecipes = ["vgg-2015"]\nseeds = [0.5]\nwhy = ""', "expected whole numbers"),
+    ('[[run]]\nrecipes = ["vgg-2015"]\nseeds = [0]\nepochs = 0\nwhy = ""', "expected whole numbers, epochs from 1"),
+    ('[[run]]\nrecipes = ["vgg-2015"]\nseeds = [0]\nepochs = 2.5\nwhy = ""', "expected whole numbers"),
+    ('[[run]]\nrecipes = ["vgg-2015"]\nseeds = [0]\nepoch = 5\nwhy = ""', "unexpected keyword argument 'epoch'"),
 ])
 def test_a_plan_that_cannot_be_followed_is_refused_in_one_line(tmp_path, text, complaint):
     path = tmp_path / "plan.toml"
-    path.write_text(text)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(LessonError, match=complaint) as refusal:
         plan.load(path)
     assert "\n" not in str(refusal.value) and str(path) in str(refusal.value)
@@ -116,6 +129,31 @@ def test_finished_records_are_admitted_once_and_replace_those_of_the_same_name(r
     old.started = "2015-07-30"
     old.save(path)
     assert plan.admit(tmp_path / "out") == [runs[0].name] and Run.load(path).started != "2015-07-30"
+    later = Run.load(path)
+    later.started = "2999-12-31"
+    later.save(path)
+    assert plan.admit(tmp_path / "out") == [] and Run.load(path).started == "2999-12-31"
+    path.write_text("damaged")
+    assert plan.admit(tmp_path / "out") == [runs[0].name]
+
+
+@pytest.mark.parametrize("change", [
+    {"finished": False}, {"result": None}, {"recipe": {"name": "gone-2-epochs", "epochs": 2}},
+])
+def test_what_is_unfinished_unscored_or_of_no_recipe_is_not_admitted(runs, tmp_path, change):
+    plan.train_all(runs[:1], replace(DATA, name="CIFAR-10"), tmp_path / "out")
+    path = tmp_path / "out" / f"{runs[0].name}.json"
+    replace(Run.load(path), **change).save(path)
+    assert plan.admit(tmp_path / "out") == [] and not (tmp_path / "results").exists()
+
+
+def test_nothing_is_admitted_where_one_record_is_refused(runs, tmp_path):
+    plan.train_all(runs[:1], replace(DATA, name="CIFAR-10"), tmp_path / "out")
+    (tmp_path / "out" / "zzz-seed0.json").write_text("{}")
+    (tmp_path / "out" / "bench.json").write_text("{}")  # not a run's: no matter
+    with pytest.raises(LessonError, match="zzz-seed0.json: not a sound run record"):
+        plan.admit(tmp_path / "out")
+    assert not (tmp_path / "results").exists()
 
 
 def test_nothing_made_from_the_stand_in_is_admitted(runs, tmp_path):

@@ -34,7 +34,7 @@ named_recipes.RECIPES["tiny"] = named_recipes.Entry(Small, recipe)
 if "--kill" in sys.argv:
     sys.argv.remove("--kill")
     reproduce.report.write = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-reproduce.seconds_per_epoch = lambda entry: SECONDS
+reproduce.estimated_epoch_seconds = lambda entry: SECONDS
 sys.exit(cli.main(sys.argv[1:]))
 """
 
@@ -71,11 +71,13 @@ def test_seeds_and_epochs_are_in_the_records_names(tmp_path):
 def test_a_budget_becomes_epochs_and_a_run_cut_off_keeps_its_own(tmp_path):
     # 12 s an epoch: one minute for two seeds is two epochs each
     outcome = reproduce("--out", str(tmp_path), "--budget", "1", "--seeds", "2")
-    assert outcome.returncode == 0 and "2 epochs fit in 1 minutes" in outcome.stdout
+    assert outcome.returncode == 0 and "epochs that fit into 1 min: 2" in outcome.stdout
     assert (tmp_path / "tiny-2-epochs-seed1.json").exists()
     assert reproduce("--out", str(tmp_path / "cut"), "--epochs", "1", "--kill").returncode == -signal.SIGKILL
     again = reproduce("--out", str(tmp_path / "cut"), "--budget", "60")
     assert again.returncode == 0 and (tmp_path / "cut" / "tiny-1-epochs-seed0.json").exists()
+    (tmp_path / "whole" / "vgg-short-seed0").mkdir(parents=True)
+    assert reproducing.epochs_within(1, "vgg-short", tmp_path / "whole", 1) == 5  # cut off at the recipe's own length
     assert reproducing.epochs_within(10**6, "vgg-short", tmp_path, 1) == 5  # never more than the recipe's
 
 
@@ -89,7 +91,9 @@ def test_a_budget_in_which_not_one_epoch_fits_trains_nothing(tmp_path, seeds, ta
 
 @pytest.mark.parametrize(("arguments", "complaint"), [
     (["vgg-2016"], "there is no recipe vgg-2016: choose from vgg-2015"),
-    ([], "which recipe?: choose from vgg-2015"),
+    ([], "one of the arguments NAME --list --all --admit is required"),
+    (["vgg-short", "--all"], "not allowed with"), (["--list", "--admit"], "not allowed with"),
+    (["--all", "--epochs", "1"], "go with the NAME of a recipe"), (["--admit", "--seed", "0"], "go with the NAME"),
     (["vgg-short", "--epochs", "0"], "--epochs"),
     (["vgg-short", "--seeds", "none"], "--seeds"),
     (["vgg-short", "--budget", "1.5"], "--budget"),
@@ -122,7 +126,7 @@ def test_the_list_names_every_recipe_and_measures_a_network_once(monkeypatch, ca
     from course_utils.author import cli
 
     measured = []
-    monkeypatch.setattr(reproducing, "seconds_per_epoch", lambda entry: measured.append(entry) or 60.0)
+    monkeypatch.setattr(reproducing, "estimated_epoch_seconds", lambda entry: measured.append(entry) or 60.0)
     assert cli.main(["reproduce", "--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:]] == list(RECIPES)
@@ -132,7 +136,7 @@ def test_the_list_names_every_recipe_and_measures_a_network_once(monkeypatch, ca
 
 
 def test_an_epoch_is_timed_by_real_steps():
-    assert 0 < reproducing.seconds_per_epoch(RECIPES["narrow-0-baseline"]) < 600
+    assert 0 < reproducing.estimated_epoch_seconds(RECIPES["narrow-0-baseline"]) < 600
 
 
 @pytest.mark.parametrize("name", RECIPES)

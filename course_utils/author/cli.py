@@ -81,12 +81,13 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--json", type=Path, metavar="FILE", help="write the measurements there too")
 
     reproduce = add(_reproduce, "train by a named recipe and write the record of the run")
-    reproduce.add_argument("name", nargs="?", metavar="NAME", help="see --list")
-    reproduce.add_argument("--list", action="store_true", help="the recipes, with estimated times on this machine")
-    reproduce.add_argument("--all", action="store_true", help="train what notebooks/results/plan.toml lists, in order")
-    reproduce.add_argument("--admit", action="store_true", help="add finished records to the course's results")
-    reproduce.add_argument("--seed", type=_whole, default=0, metavar="S", help="the first seed (default: %(default)s)")
-    reproduce.add_argument("--seeds", type=_positive, default=1, metavar="N", help="that many seeds (default: 1)")
+    what = reproduce.add_mutually_exclusive_group(required=True)
+    what.add_argument("name", nargs="?", metavar="NAME", help="see --list")
+    what.add_argument("--list", action="store_true", help="the recipes, with estimated times on this machine")
+    what.add_argument("--all", action="store_true", help="train what notebooks/results/plan.toml lists, in order")
+    what.add_argument("--admit", action="store_true", help="add finished records to the course's results")
+    reproduce.add_argument("--seed", type=_whole, metavar="S", help="the first seed (default: 0)")
+    reproduce.add_argument("--seeds", type=_positive, metavar="N", help="that many seeds (default: 1)")
     length = reproduce.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=_positive, metavar="E", help="stretch the recipe to E epochs")
     length.add_argument("--budget", type=_positive, metavar="MINUTES",
@@ -162,6 +163,10 @@ def _reproduce(options: argparse.Namespace) -> int:
     from course_utils.named_recipes import RECIPES
     from course_utils.training import Diverged
 
+    if not options.name and (options.seed, options.seeds, options.epochs) != (None, None, None):
+        raise LessonError("--seed, --seeds and --epochs go with the NAME of a recipe")
+    if options.budget and "TORCHELASTIC_RUN_ID" in os.environ:
+        raise LessonError("a budget is measured in each process, so that they could disagree: give --epochs instead")
     if options.list:
         return _list_recipes()
     if options.all:
@@ -169,18 +174,17 @@ def _reproduce(options: argparse.Namespace) -> int:
     if options.admit:
         return _admit(options)
     if options.name not in RECIPES:
-        asked = f"there is no recipe {options.name}" if options.name else "which recipe?"
-        raise LessonError(f"{asked}: choose from {', '.join(RECIPES)}")
-    epochs = options.epochs
+        raise LessonError(f"there is no recipe {options.name}: choose from {', '.join(RECIPES)}")
+    epochs, first, seeds = options.epochs, options.seed or 0, options.seeds or 1
     if options.budget:
-        epochs = reproduce.epochs_within(options.budget, options.name, options.out, options.seeds)
-        print(f"{epochs} epochs fit in {options.budget} minutes here")
+        epochs = reproduce.epochs_within(options.budget, options.name, options.out, seeds)
+        print(f"epochs that fit into {options.budget} min: {epochs}")
     _check_folder(options.out.resolve())
     try:
         dataset = load(options.dataset)
-        for seed in range(options.seed, options.seed + options.seeds):
+        for seed in range(first, first + seeds):
             print(reproduce.reproduce(options.name, dataset, options.out, seed, epochs))
-    except (DataError, CheckpointError, Diverged) as error:
+    except (DataError, CheckpointError, Diverged, ValueError) as error:
         return _complain(error, 1)
     return 0
 
@@ -199,10 +203,16 @@ def _reproduce_all(options: argparse.Namespace) -> int:
 
 def _admit(options: argparse.Namespace) -> int:
     """Every table drawn from the results is written anew; the lessons that show them are executed again by the gate."""
+    lessons.load(lessons.NOTEBOOKS)  # LessonError where the course was installed without its lessons
+    lessons.require(RUN_TOOLS, "pip install -r requirements.txt")
     from course_utils.author import plan, tables
+    from course_utils.records import RecordError
 
-    print("admitted: " + (", ".join(plan.admit(options.out)) or "nothing new"))
-    tables.write()
+    try:
+        print("admitted: " + (", ".join(plan.admit(options.out)) or "nothing new"))
+        tables.write()
+    except RecordError as error:
+        return _complain(error, 1)
     return 0
 
 

@@ -3,14 +3,14 @@
 import sys
 import time
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from course_utils import data
 from course_utils.author.lessons import LessonError
-from course_utils.author.reproduce import reproduce, seconds_per_epoch
+from course_utils.author.reproduce import estimated_epoch_seconds, reproduce
 from course_utils.author.runner import about
 from course_utils.checkpoints import CheckpointError
 from course_utils.named_recipes import RECIPES
@@ -40,32 +40,51 @@ class Planned:
         """That of its record."""
         return f"{self.settings['name']}-seed{self.seed}"
 
-    def is_recorded(self, folder: Path) -> bool:
-        """Whether the record in `folder` is of a finished run by these very settings, as far as it knows them."""
-        try:
-            run = Run.load(folder / f"{self.name}.json")
-        except RecordError:
-            return False
-        return run.finished and all(self.settings.get(name) == value for name, value in run.recipe.items()
-                                    if name != "precision")
+    def has_record(self, folder: Path, fingerprint: str) -> bool:
+        """Whether `folder` has its record, on the data of that fingerprint."""
+        run = record(folder / f"{self.name}.json")
+        return run is not None and self.is_of(run) and run.data.fingerprint == fingerprint
+
+    def is_of(self, run: Run) -> bool:
+        """Whether a run is finished, scored on the test set, and by these very settings, as far as it knows them."""
+        tested = run.finished and run.result is not None and run.result.on == "test"
+        return tested and all(self.settings.get(name) == value for name, value in run.recipe.items()
+                              if name != "precision")
+
+
+def record(path: Path) -> Run | None:
+    """The record in a file, None if there is none that can be read."""
+    try:
+        return Run.load(path)
+    except RecordError:
+        return None
 
 
 def load(path: Path = PLAN) -> list[Planned]:
     """The runs of a plan, in order; LessonError, in one line, where it can't be followed."""
     try:
         rows = tomllib.loads(path.read_text(encoding="utf-8"))["run"]
-        runs = []
-        for row in rows:
-            for seed in row["seeds"]:  # seed after seed: whatever there is time for has all its recipes
-                for recipe in row.get("recipes") or [row["recipe"]]:
-                    if recipe not in RECIPES:
-                        raise LessonError(f"{path}: there is no recipe {recipe}: see `course reproduce --list`")
-                    runs.append(Planned(recipe, row.get("epochs", RECIPES[recipe].recipe.epochs), seed, row["why"]))
-        return runs
+        return [run for row in rows for run in _runs(**row)]
+    except LessonError as error:
+        raise LessonError(f"{path}: {error}") from None
     except OSError as error:
         raise LessonError(f"{path} can't be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise LessonError(f"{path} is not a plan: {type(error).__name__}: {error}") from error
+
+
+def _runs(why: str, seeds: list[int], recipes: list[str], epochs: int | None = None) -> Iterator[Planned]:
+    """The runs of a row, seed after seed: whatever there is time for has all its recipes."""
+    if not isinstance(recipes, list) or not isinstance(seeds, list):
+        raise LessonError(f"recipes = {recipes!r}, seeds = {seeds!r}: expected a list of each")
+    for number in (*seeds, 1 if epochs is None else epochs):
+        if type(number) is not int or number < 0 or epochs == 0:
+            raise LessonError(f"seeds = {seeds}, epochs = {epochs!r}: expected whole numbers, epochs from 1")
+    for recipe in recipes:
+        if recipe not in RECIPES:
+            raise LessonError(f"there is no recipe {recipe}: see `course reproduce --list`")
+    for seed in seeds:
+        yield from (Planned(recipe, epochs or RECIPES[recipe].recipe.epochs, seed, why) for recipe in recipes)
 
 
 def train_all(runs: Sequence[Planned], dataset: data.Dataset, out: Path, minutes: float | None = None) -> int:
@@ -74,13 +93,13 @@ def train_all(runs: Sequence[Planned], dataset: data.Dataset, out: Path, minutes
     What was begun goes on where it was cut off. A run that wouldn't end in time is passed over with a line that says
     so, and one that fails says why; the next one goes on.
     """
-    deadline, failed = time.monotonic() + 60 * (minutes or float("inf")), 0
-    open_runs = [run for run in runs if not (run.is_recorded(RESULTS) or run.is_recorded(out))]
+    deadline, failed, data_is = time.monotonic() + 60 * (minutes or float("inf")), 0, dataset.fingerprint
+    open_runs = [run for run in runs if not (run.has_record(RESULTS, data_is) or run.has_record(out, data_is))]
     print(f"{len(runs) - len(open_runs)} of {len(runs)} runs are recorded")
     pace = {}
     for number, run in enumerate(open_runs, start=1):
         if run.recipe not in pace:
-            pace[run.recipe] = seconds_per_epoch(RECIPES[run.recipe])
+            pace[run.recipe] = estimated_epoch_seconds(RECIPES[run.recipe])
         done = epochs_done(out / run.name)
         seconds = pace[run.recipe] * (run.epochs - done)
         begun = f", {done} of {run.epochs} epochs are done" if done else ""
@@ -90,7 +109,7 @@ def train_all(runs: Sequence[Planned], dataset: data.Dataset, out: Path, minutes
             continue
         try:
             print(reproduce(run.recipe, dataset, out, run.seed, run.epochs), flush=True)
-        except (CheckpointError, Diverged, OSError) as error:
+        except (CheckpointError, Diverged, OSError, ValueError) as error:
             failed += 1
             print(f"course: {run.name} failed: {error}", file=sys.stderr, flush=True)
     return failed
@@ -98,28 +117,34 @@ def train_all(runs: Sequence[Planned], dataset: data.Dataset, out: Path, minutes
 
 def epochs_done(folder: Path) -> int:
     """How many epochs of a run that was cut off are kept in its folder."""
-    try:
-        return len(Run.load(folder / "run.json").curve)
-    except RecordError:
-        return 0
+    begun = record(folder / "run.json")
+    return len(begun.curve) if begun else 0
 
 
 def admit(out: Path) -> list[str]:
-    """Copy the finished records in `out` to the results, and return the names of those that are new there.
+    """Copy what is good of the records in `out` to the results, and return the names of those that are new there.
 
-    One of the same name, by a recipe that has changed since, is replaced. Raises LessonError for a record that can't be
-    read or was made from the stand-in.
+    Good are finished runs by a recipe as it is today, scored on the test set; one that is there already is replaced by
+    a later one. Raises LessonError, and copies nothing, where a record can't be read or was made from the stand-in.
     """
-    admitted = []
-    for path in sorted(out.glob("*.json")):
+    admitted = {}
+    for path in sorted(out.glob("*-seed*.json")):
         try:
             run = Run.load(path)
         except RecordError as error:
             raise LessonError(str(error)) from error
         if run.data.name != "CIFAR-10":
             raise LessonError(f"{path} was made from {run.data.name} data: results are of CIFAR-10 alone; take it away")
-        there = RESULTS / path.name
-        if run.finished and not (there.exists() and Run.load(there) == run):
-            run.save(there)
-            admitted.append(path.stem)
-    return admitted
+        there = record(RESULTS / path.name)
+        if _is_by_a_recipe(run) and not (there and _is_by_a_recipe(there) and there.started >= run.started):
+            admitted[path.stem] = run
+    for name, run in admitted.items():
+        run.save(RESULTS / f"{name}.json")
+    return list(admitted)
+
+
+def _is_by_a_recipe(run: Run) -> bool:
+    """Whether a finished run is by the recipe of its name as that is today."""
+    epochs = run.recipe["epochs"]
+    name = run.recipe["name"].removesuffix(f"-{epochs}-epochs")
+    return name in RECIPES and Planned(name, epochs, run.recipe.get("seed", 0), why="").is_of(run)

@@ -59,7 +59,7 @@ def whiten(model: nn.Module, train: data.Split) -> None:
         model.set_whitening(next(iter(batches))[0])
 
 
-def seconds_per_epoch(entry: Entry) -> float:
+def estimated_epoch_seconds(entry: Entry) -> float:
     """How long an epoch of an entry's training takes here on average, from its second and third step.
 
     The steps take whole pictures; smaller ones are taken to cost as much less as they have fewer pixels.
@@ -81,7 +81,7 @@ def estimates() -> Iterator[tuple[str, Entry, float]]:
     for name, entry in RECIPES.items():
         what = (entry.network, repr(entry.options), entry.recipe.batch_size, entry.recipe.side)
         if what not in measured:
-            measured[what] = seconds_per_epoch(entry)
+            measured[what] = estimated_epoch_seconds(entry)
         yield name, entry, measured[what] * entry.recipe.epochs / 60
 
 
@@ -91,11 +91,11 @@ def epochs_within(minutes: float, name: str, out: Path, seeds: int) -> int:
     Raises LessonError where not one fits.
     """
     entry = RECIPES[name]
-    for folder in sorted(out.glob(f"{name}-*-epochs-seed*")):
-        begun = re.fullmatch(rf"{re.escape(name)}-(\d+)-epochs-seed\d+", folder.name)
+    for folder in sorted(out.glob(f"{name}-*seed*")):
+        begun = re.fullmatch(rf"{re.escape(name)}-(?:(\d+)-epochs-)?seed\d+", folder.name)
         if begun and folder.is_dir() and not folder.with_suffix(".json").exists():
-            return int(begun[1])
-    seconds = seconds_per_epoch(entry)
+            return int(begun[1] or entry.recipe.epochs)
+    seconds = estimated_epoch_seconds(entry)
     if 60 * minutes < seconds * seeds:
         each = f", and there are {seeds} seeds" if seeds > 1 else ""
         raise LessonError(f"not one epoch fits: one takes {about(seconds)} here{each}")

@@ -1,15 +1,11 @@
-"""The exercises: from an author's text to nbgrader's source notebook, and from there to the student's release.
+"""The exercises: nbgrader's source notebooks, and the students' releases made from them.
 
-    python -m course_utils.author.exercises text 01_dataset > 01.py     source notebook -> py:percent text
-    python -m course_utils.author.exercises build 01_dataset < 01.py    py:percent text -> source notebook
-    python -m course_utils.author.exercises release [LESSON...]         source -> release, by nbgrader
+    python -m course_utils.author.exercises [LESSON...]        source -> release, by nbgrader
 
-In the text a cell says what it is in its first line, `# %% answer="ID"`, `# %% tests="ID" points=2` or
-`# %% [markdown] written="ID" points=3`; this module turns that into nbgrader's metadata and back.
+To edit a source as text: `jupytext --to py:percent`, edit, `jupytext --update --to ipynb`, then renew the release.
 """
 
 import argparse
-import copy
 import os
 import re
 import shutil
@@ -23,7 +19,6 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_utils.author import lessons
-from course_utils.author.gate import PYTHON
 
 EXERCISES = lessons.NOTEBOOKS / "exercises"
 HEADING = re.compile(r"## Exercise \d+: (?P<title>.+)\n\n\*(?P<kind>Fill in|Predict, then measure|Debug|Open)\. "
@@ -86,42 +81,6 @@ def split(nb: NotebookNode) -> list[Exercise]:
     return found
 
 
-def from_text(text: str) -> NotebookNode:
-    """The source notebook of an author's text, in its normal form: no outputs, ids that stay the same."""
-    import jupytext
-
-    nb = jupytext.reads(text, "py:percent")
-    nb.cells = [cell for cell in nb.cells if cell.source]
-    nb.metadata = nbformat.from_dict(PYTHON)
-    nb.nbformat, nb.nbformat_minor = 4, 5
-    for number, cell in enumerate(nb.cells, 1):
-        about, cell.metadata, cell.id = cell.metadata, NotebookNode(), f"cell-{number}"
-        for role in ROLES.keys() & about:
-            cell.id = about[role] + ("-tests" if role == "tests" else "")
-            points = {"points": about.points} if "points" in about else {}
-            cell.metadata.nbgrader = NotebookNode(
-                schema_version=3, grade_id=cell.id, task=False, **points, **ROLES[role]
-            )
-            if cell.cell_type == "code":
-                cell.metadata.tags = ["raises-exception"]  # "Run All" continues past a missing answer
-    nbformat.validate(nb)
-    return nb
-
-
-def to_text(nb: NotebookNode) -> str:
-    """The author's text of a source notebook: the inverse of `from_text`."""
-    import jupytext
-
-    nb = copy.deepcopy(nb)
-    nb.metadata = NotebookNode(jupytext={"notebook_metadata_filter": "-all"})
-    for cell in nb.cells:
-        role, name = role_of(cell)
-        about = cell.metadata.get("nbgrader", {})
-        points = {"points": about.points} if "points" in about else {}
-        cell.metadata = NotebookNode({role: name} if role else {}, **points)
-    return jupytext.writes(nb, "py:percent")
-
-
 def release(chosen: Iterable[str], folder: Path):
     """Generate releases below `folder` by nbgrader from the committed sources and settings.
 
@@ -148,26 +107,17 @@ def release(chosen: Iterable[str], folder: Path):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("text", "build", "release"))
     parser.add_argument("lessons", nargs="*", default=names(), metavar="LESSON")
     options = parser.parse_args()
-    if options.command != "release" and len(options.lessons) != 1:
-        parser.error(f"{options.command} takes one lesson")
-    if options.command == "text":
-        sys.stdout.write(to_text(read(options.lessons[0], "source")))
-    elif options.command == "build":
-        nb, path = from_text(sys.stdin.read()), path_of(options.lessons[0], "source")
-        split(nb)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(nb, path)
-    else:
-        with tempfile.TemporaryDirectory() as scratch:
-            release(options.lessons, Path(scratch))
-            for name in options.lessons:
-                target = path_of(name, "release")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path_of(name, "release", Path(scratch)), target)
-                print(target.relative_to(lessons.NOTEBOOKS.parent))
+    if unknown := set(options.lessons) - set(names()):
+        parser.error(f"there are no exercises of {', '.join(sorted(unknown))}: choose from {', '.join(names())}")
+    with tempfile.TemporaryDirectory() as scratch:
+        release(options.lessons, Path(scratch))
+        for name in options.lessons:
+            target = path_of(name, "release")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path_of(name, "release", Path(scratch)), target)
+            print(target.relative_to(lessons.NOTEBOOKS.parent))
 
 
 if __name__ == "__main__":

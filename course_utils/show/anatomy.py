@@ -70,7 +70,7 @@ def _inspect(model: nn.Module, input_size: tuple[int, int, int]) -> tuple[list[L
     weight = next(model.parameters(), torch.empty(0))
     image = torch.zeros(1, *input_size, device=weight.device, dtype=weight.dtype)
     try:
-        with evaluating(model), counter, FollowFields(image):  # the fields last: they must see the calls first
+        with torch.no_grad(), evaluating(model), counter, FollowFields(image):  # the last one sees each call first
             model(image)
     except (RuntimeError, ValueError) as error:
         message = f"{type(model).__name__} cannot take an image of {_shape(input_size)}: {running}{error}"

@@ -7,8 +7,14 @@ from torch import Tensor, nn
 
 def compare(name: str, ours: Tensor | np.ndarray | float, theirs: Tensor | np.ndarray | float,
             tolerance: float = 1e-5) -> None:
-    """Print by how much two results of the same shape differ; AssertionError if anywhere by more than `tolerance`."""
-    difference = (torch.as_tensor(ours) - torch.as_tensor(theirs)).abs().max().item()
+    """Print by how much two results differ; AssertionError if anywhere by more than `tolerance`, or in their shapes.
+
+    Either may also be a single number, which is compared with all of the other's.
+    """
+    ours, theirs = torch.as_tensor(ours), torch.as_tensor(theirs)
+    assert ours.shape == theirs.shape or 0 in (ours.dim(), theirs.dim()), (
+        f"{name}: the shapes are {tuple(ours.shape)} and {tuple(theirs.shape)}")
+    difference = (ours - theirs).abs().max().item()
     if difference == 0:
         print(f"{name}: exact")
     else:

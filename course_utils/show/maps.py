@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from course_utils.model_size import evaluating
+
 
 def feature_maps(model: nn.Module, layer: str, images: Tensor) -> Tensor:
     """The output (N, C, H, W) of the submodule `layer` (its dotted name) on normalised `images` (N, 3, 32, 32).
@@ -47,11 +49,9 @@ def _maps_and_logits(model: nn.Module, layer: str, images: Tensor) -> tuple[Tens
         return output.clone()  # the network goes on with it: a ReLU in place behind the layer must not change `output`
 
     handle = modules[layer].register_forward_hook(keep)
-    modes = [(module, module.training) for module in modules.values()]
     try:
-        logits = model.eval()(images)
+        with evaluating(model):
+            logits = model(images)
     finally:
         handle.remove()
-        for module, mode in modes:
-            module.training = mode
     return outputs[-1], logits

@@ -150,6 +150,8 @@ LONG = "\n".join(f"x{i} = {i}" for i in range(26))
         (append(new_code_cell(LONG)), "cell 10: 26 lines of code, more than 25"),
         (edit(4, "import numpy", "import pandas"), "cell 4: imports pandas, which readers may not have"),
         (edit(4, "import numpy", "import numpy.nowhere"), "cell 4: imports numpy.nowhere, which does not exist"),
+        (edit(4, "import numpy", "import numpy.a.b"), "cell 4: imports numpy.a.b, which does not exist"),
+        (append(new_code_cell("x = (")), "cell 10: '(' was never closed"),
         (edit(4, "import data", "import nothing"), "cell 4: course_utils has no nothing"),
         (edit(4, "import data", "import *"), "cell 4: course_utils has no *"),
         (edit(1, "ada/course/v1", "ada/course/v2"), "not those of course.toml: run `course links`"),

@@ -149,3 +149,17 @@ def test_layer_bars_name_the_heaviest_layers():
 def test_alternative_text_leaves_out_tiles_without_a_title():
     picture = plots.image_grid(IMAGES[:3], ["cat", "", "dog"], data_name="CIFAR-10")
     assert picture.alt == "Images, a grid of 3: cat, dog."
+
+
+def test_a_dollar_in_a_title_or_a_name_is_a_dollar():
+    for picture in (plots.bars(["$a{$"], [1.0], "$", data_name=""), plots.image_grid(IMAGES, title="$b{$", data_name="")):
+        picture.png()
+
+
+@pytest.mark.parametrize(("images", "titles", "complaint"), [
+    (IMAGES[:3], ["one"], "1 titles for 3 images"), (IMAGES[:3].transpose(0, 3, 1, 2), [], r"expected an array \(N, H"),
+    (IMAGES[0], [], r"expected an array \(N, H"),
+])
+def test_images_of_another_shape_and_missing_titles_are_refused_in_one_line(images, titles, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        plots.image_grid(images, titles, data_name="CIFAR-10")

@@ -149,7 +149,10 @@ def _bench(options: argparse.Namespace) -> int:
     from course_utils.author import bench
     from course_utils.plumbing.files import write_atomically
 
-    measured = bench.run(bench.CASES if options.case == "all" else (options.case,))
+    try:
+        measured = bench.run(bench.CASES if options.case == "all" else (options.case,))
+    except subprocess.CalledProcessError as error:
+        return _complain(f"a measurement ended with status {error.returncode}; too little memory gives -9", 1)
     print(_table(measured["rows"]))
     if options.json:
         write_atomically(options.json, (json.dumps(measured, indent=1) + "\n").encode())

@@ -193,13 +193,20 @@ def imports(book: Book) -> Iterator[str]:
         for module in [node.module or "."] if isinstance(node, ast.ImportFrom) else names:
             if module.partition(".")[0] not in ALLOWED:
                 yield f"{at}: imports {module}, which readers may not have"
-            elif importlib.util.find_spec(module) is None:
+            elif not is_there(module):
                 yield f"{at}: imports {module}, which does not exist"
             elif isinstance(node, ast.ImportFrom):
                 there = importlib.import_module(module)
                 for name in names:
-                    if not hasattr(there, name) and importlib.util.find_spec(f"{module}.{name}") is None:
+                    if not hasattr(there, name) and not is_there(f"{module}.{name}"):
                         yield f"{at}: {module} has no {name}"
+
+
+def is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # what it would lie in is no package
+        return False
 
 
 def layout(book: Book) -> Iterator[str]:
@@ -289,6 +296,11 @@ def recorded(address: str, results: Path) -> float:
 def findings(path: Path) -> list[str]:
     """What every rule finds in a notebook, as "NAME: ..." lines."""
     book = Book(path)
+    for at, cell in book.cells("code"):
+        try:
+            syntax(cell)
+        except SyntaxError as error:
+            return [f"{path.name}: {at}: {error.msg}"]
     rules = (whole, code, outputs, parameters, imports, layout, prose)
     return [f"{path.name}: {finding}" for rule in rules for finding in rule(book)]
 
@@ -315,6 +327,8 @@ def main() -> int:
     options = parser.parse_args()
     problems = []
     for path in options.notebooks or sorted(lessons.NOTEBOOKS.glob("*.ipynb")):
+        if not path.is_file():
+            parser.error(f"there is no notebook {path}")
         try:
             if options.command == "execute":
                 execute(path)

@@ -102,7 +102,7 @@ class Lesson:
             cells = json.loads(self.path.read_text(encoding="utf-8"))["cells"]
             tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
             return declared("\n".join("".join(cell["source"]) for cell in tagged))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise LessonError(f"the parameters of {self.path.name} can't be read: {error}") from error
 
     def preset(self, name: str) -> dict[str, Any]:
@@ -130,9 +130,11 @@ def from_course_toml(folder: Path, make: Callable[[dict], Any]) -> Any:
     path = folder / "course.toml"
     try:
         return make(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
+    except FileNotFoundError as error:
         raise LessonError(f"no course.toml in {folder}: install from a clone of the course") from error
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
+    except LessonError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LessonError(f"{path} can't be used: {error}") from error
 
 

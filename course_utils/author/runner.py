@@ -205,7 +205,7 @@ def _work(sender: connection.Connection, lesson: Lesson, parameters: dict[str, A
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+        return error.strerror + (f": {error.filename}" if error.filename else "")
     said = str(error).strip().partition("\n")[0]
     return said if isinstance(error, LessonError) else f"{type(error).__name__}: {said}".removesuffix(": ")
 

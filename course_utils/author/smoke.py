@@ -33,7 +33,10 @@ def main() -> int:
     parser.add_argument("--dataset", choices=lessons.DATASETS, default=os.environ.get("COURSE_DATASET", "auto"))
     parser.add_argument("--junit", type=Path)
     options = parser.parse_args()
-    chosen = lessons.choose(lessons.load(lessons.NOTEBOOKS), options.lessons)
+    try:
+        chosen = lessons.choose(lessons.load(lessons.NOTEBOOKS), options.lessons)
+    except lessons.LessonError as error:
+        parser.error(str(error))
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as reports:
         for lesson, parameters in zip(chosen, lessons.plan(chosen, "smoke", options.dataset), strict=True):
             source, copy = lessons.literal(lesson.path), lessons.literal(Path(folder) / lesson.path.name)
@@ -41,6 +44,8 @@ def main() -> int:
         junit = options.junit.resolve() if options.junit else Path(reports) / "junit.xml"
         threads = {"OMP_NUM_THREADS": str(max(1, usable_cores() // WORKERS))}
         status = subprocess.call([*PYTEST, f"--junitxml={junit}"], cwd=folder, env=threads | os.environ)
+        if not junit.exists():  # pytest has said why it ran nothing
+            return status
         seconds: Counter[str] = Counter()
         for case in xml.etree.ElementTree.parse(junit).iter("testcase"):
             seconds[case.get("classname", "")] += float(case.get("time", 0))

@@ -77,12 +77,12 @@ def read(path: Path) -> np.ndarray:
 
 def mapped(path: Path, sha256: str) -> np.ndarray:
     """The rows of a .npy file through a memory map, opened once its bytes are right; else SourceError."""
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    size, found = path.stat().st_size, "another"
+    if size == BYTES:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != sha256:
-        raise SourceError(
-            f"expected {BYTES:,} bytes with SHA-256 {sha256}, found {path.stat().st_size:,} with {found}"
-        )
+        raise SourceError(f"expected {BYTES:,} bytes with SHA-256 {sha256}, found {size:,} with {found}")
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 

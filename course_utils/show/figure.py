@@ -39,6 +39,11 @@ class Picture(Figure):
         return data, {"image/png": {"alt": self.alt, "width": round(self.get_figwidth() * 96)}}
 
 
+def literal(text: str) -> str:
+    """Text that matplotlib writes as it is: a dollar begins no formula."""
+    return text.replace("$", r"\$")
+
+
 def new(
     height: float, title: str, data_name: str, rows: int = 1, columns: int = 1, **axes: Any
 ) -> tuple[Picture, np.ndarray]:
@@ -50,5 +55,5 @@ def new(
         title = f"{warning}\n{title}" if title else warning
         picture.alt = "SYNTHETIC data. "
     if title:
-        picture.suptitle(title, fontsize=12, color=colour, fontweight="bold")
+        picture.suptitle(literal(title), fontsize=12, color=colour, fontweight="bold")
     return picture, picture.subplots(rows, columns, squeeze=False, **axes)

@@ -18,7 +18,19 @@ from matplotlib.ticker import MaxNLocator
 from course_utils.records import Mistake, Run
 from course_utils.show import figure
 from course_utils.show.anatomy import Layer
-from course_utils.show.figure import BLUE, COLOURS, GREEN, INK, MARKERS, PALE, VERMILION, WIDTH, Picture, styled
+from course_utils.show.figure import (
+    BLUE,
+    COLOURS,
+    GREEN,
+    INK,
+    MARKERS,
+    PALE,
+    VERMILION,
+    WIDTH,
+    Picture,
+    literal,
+    styled,
+)
 
 
 def _array(values: Any) -> np.ndarray:
@@ -27,11 +39,17 @@ def _array(values: Any) -> np.ndarray:
 
 def _pictures(images: Any) -> np.ndarray:
     """Images (N, H, W, 3) from an array of them, as a split has it, or a tensor (N, 3, H, W), as a network takes it."""
-    return images if isinstance(images, np.ndarray) else _array(images).transpose(0, 2, 3, 1)
+    pictures = images if isinstance(images, np.ndarray) else _array(images).transpose(0, 2, 3, 1)
+    if pictures.ndim != 4 or pictures.shape[3] != 3:
+        raise ValueError(f"images of shape {tuple(images.shape)}: expected an array (N, H, W, 3) or "
+                         "a tensor (N, 3, H, W)")
+    return pictures
 
 
 def _mosaic(tiles: np.ndarray, titles: Sequence[str], columns: int, title: str, data_name: str) -> Picture:
     """Tiles (N, H, W) or (N, H, W, 3) in rows, enlarged without smoothing, a title above each."""
+    if len(titles) not in (0, len(tiles)):
+        raise ValueError(f"{len(titles)} titles for {len(tiles)} images: expected one each, or none")
     height, width = tiles.shape[1:3]  # pixels, as are all lengths here without a unit of their own
     columns = max(5, min(columns, len(tiles)))  # a single tile need not fill the page
     rows = math.ceil(len(tiles) / columns)
@@ -57,7 +75,7 @@ def _mosaic(tiles: np.ndarray, titles: Sequence[str], columns: int, title: str, 
         axis.imshow(tile, extent=extent, cmap="gray", interpolation="nearest")
         if len(titles):
             at = (left + width / 2, bottom - height - 1)
-            axis.text(*at, _literal(titles[i]), ha="center", va="bottom", fontsize=size, linespacing=1.1)
+            axis.text(*at, literal(titles[i]), ha="center", va="bottom", fontsize=size, linespacing=1.1)
     axis.set(xlim=(0, columns * step), ylim=(rows * row_height + 1, 0), aspect="equal")
     axis.set_axis_off()
     return picture
@@ -116,7 +134,7 @@ def curves(runs: Sequence[Run], labels: Sequence[str] | None = None, title: str 
     for number, (run, label) in enumerate(zip(runs, labels, strict=True)):
         epochs, colour = _column(run, "epoch"), COLOURS[number % len(COLOURS)]
         style = {"color": colour, "marker": MARKERS[number % len(MARKERS)]}
-        handles.append(Line2D([], [], label=_literal(label), **style))
+        handles.append(Line2D([], [], label=literal(label), **style))
         style["markevery"] = max(1, len(epochs) // 10)
         for name, (prefix, dashes) in sets.items():
             face = "white" if name == "train" else colour
@@ -156,11 +174,6 @@ def _epochs_along(axis: Axes, last: int) -> None:
 def _column(run: Run, quantity: str) -> np.ndarray:
     """A quantity of the curve, one value per epoch; nan where the record has none."""
     return np.array([getattr(row, quantity) for row in run.curve], dtype=float)
-
-
-def _literal(text: str) -> str:
-    """Text that matplotlib writes as it is: a dollar begins no formula."""
-    return text.replace("$", r"\$")
 
 
 def _legend_below(picture: Picture, handles: list[Line2D]) -> None:
@@ -211,7 +224,7 @@ def confusion(matrix: Any, classes: Sequence[str], *, data_name: str, title: str
     wrong = np.where(np.eye(len(classes), dtype=bool), -1, matrix)
     row, column = np.unravel_index(wrong.argmax(), wrong.shape)
     picture.alt += f" most often {classes[row]} was taken for {classes[column]}, {wrong[row, column]} times."
-    names = [_literal(name) for name in classes]
+    names = [literal(name) for name in classes]
     axis.set_xticks(range(len(classes)), names, rotation=45, ha="right")
     axis.set_yticks(range(len(classes)), names)
     axis.set(xlabel="predicted class", ylabel="true class")
@@ -246,7 +259,7 @@ def bars(
             _write_right_of(axis, at, text, BLUE, points_up=7)
             _write_right_of(axis, at, text_published, VERMILION, points_up=-7)
             picture.alt += f" {label}: {text} ({text_published})."
-    axis.set_yticks(y, labels)
+    axis.set_yticks(y, [literal(label) for label in labels])
     axis.set(xlabel=quantity, ylim=(len(ours) - 0.4, -0.6), xlim=(0, 1.04 * (longest or 1)))
     axis.xaxis.set_major_locator(MaxNLocator(5))
     axis.xaxis.set_major_formatter("{x:,g}")

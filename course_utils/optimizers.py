@@ -93,21 +93,21 @@ def trained(model: nn.Module) -> dict[nn.Parameter, nn.Module]:
             if parameter.requires_grad}
 
 
-def orthogonalise(matrix: Tensor, steps: int = 3) -> Tensor:
-    """Push the singular values of a matrix (M, N) towards 1 and keep its singular vectors; bfloat16.
+def orthogonalise(matrices: Tensor, steps: int = 3) -> Tensor:
+    """Push the singular values of matrices (..., M, N) towards 1 and keep their singular vectors; bfloat16.
 
     A step of the Newton-Schulz iteration maps every singular value s to a*s + b*s**3 + c*s**5 with matrix products
     alone. Where that settles, values lie between about 0.7 and 1.2; a tiny one needs more steps to get there.
     """
     a, b, c = COEFFICIENTS
-    x = matrix.bfloat16()
-    x = x / (x.norm() + 1e-7)  # no singular value above 1
-    tall = x.shape[0] > x.shape[1]
-    x = x.T if tall else x
+    x = matrices.bfloat16()
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)  # no singular value above 1
+    tall = x.shape[-2] > x.shape[-1]
+    x = x.mT if tall else x
     for _ in range(steps):
-        gram = x @ x.T
+        gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.T if tall else x
+    return x.mT if tall else x
 
 
 class Muon(torch.optim.Optimizer):
@@ -115,7 +115,7 @@ class Muon(torch.optim.Optimizer):
 
     Jordan et al., 2024; PyTorch's own Muon takes matrices only. Before each step a bank is scaled to Frobenius norm
     sqrt(out), that of a matrix with orthonormal rows, so the rate is the share of the weights that a step renews;
-    weight decay has nothing to do.
+    weight decay has nothing to do. Banks of one shape are orthogonalised together: a GPU then starts fewer programs.
     """
 
     def __init__(self, banks: Iterable[nn.Parameter] | list[dict[str, Any]], lr: float, momentum: float) -> None:
@@ -124,12 +124,15 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:
         for group in self.param_groups:
+            alike: dict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = {}  # banks and their updates, by shape
             for bank in group["params"]:
-                if bank.grad is None:
-                    continue
-                state = self.state[bank]
-                buffer = state.setdefault("momentum_buffer", torch.zeros_like(bank))
-                buffer.mul_(group["momentum"]).add_(bank.grad)
-                update = bank.grad.add(buffer, alpha=group["momentum"])
-                bank.mul_(len(bank) ** 0.5 / bank.norm())
-                bank.add_(orthogonalise(update.flatten(1)).view_as(bank), alpha=-group["lr"])
+                if bank.grad is not None:
+                    buffer = self.state[bank].setdefault("momentum_buffer", torch.zeros_like(bank))
+                    buffer.mul_(group["momentum"]).add_(bank.grad)
+                    update = bank.grad.add(buffer, alpha=group["momentum"])
+                    alike.setdefault(bank.shape, []).append((bank, update.flatten(1)))
+            for pairs in alike.values():
+                updates = orthogonalise(torch.stack([update for _, update in pairs]))
+                for (bank, _), update in zip(pairs, updates, strict=True):
+                    bank.mul_(len(bank) ** 0.5 / bank.norm())
+                    bank.add_(update.view_as(bank), alpha=-group["lr"])

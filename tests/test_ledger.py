@@ -56,6 +56,14 @@ def test_the_table_of_results_has_a_row_for_each_recipe_with_its_interval():
     assert "SYNTHETIC test" in lines[4]
 
 
+def test_seconds_of_two_kinds_of_machine_are_not_mixed():
+    slow, fast = make_run(seed=0), make_run(seed=1)
+    fast.hardware = replace(fast.hardware, gpu="A GPU")
+    fast.curve = [replace(epoch, seconds=epoch.seconds / 10) for epoch in fast.curve]
+    row = results_table([slow, fast]).splitlines()[-1]
+    assert "| 30 / 3 | A processor, 2 threads, bfloat16 / A GPU, bfloat16 |" in row
+
+
 @pytest.mark.parametrize("count", [2, 3, 10, 31, 32, 100, 1000])
 def test_the_interval_of_a_mean_is_students(count):
     values = np.random.default_rng(count).normal(0.94, 0.0015, count)

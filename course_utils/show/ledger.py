@@ -118,9 +118,18 @@ def results_table(runs: Iterable[Run]) -> str:
         if run.result.accuracy_with_views is not None:
             accuracy, interval = accuracy_and_interval(group, "accuracy_with_views")
             text += f"; with views {accuracy:.2%} ± {100 * interval:.2f}"
+        machines: dict[str, list[Run]] = {}
+        for each in group:
+            machines.setdefault(_machine(each), []).append(each)
+        seconds = [f"{epoch_seconds(alike):.0f}" for alike in machines.values()]
         rows.append(f"| {name} | {run.model.name} | {run.recipe['epochs']} | {len(group)} | {text} | "
                     f"{run.data.name} {run.result.on} | "
                     f"{run.model.parameters / 1e6:.2f} M | {run.model.flops / 1e6:,.0f} | "
-                    f"{epoch_seconds(group):.0f} | {run.hardware.gpu or run.hardware.processor}, "
-                    f"{run.hardware.threads} threads, {run.hardware.precision} |")
+                    f"{' / '.join(seconds)} | {' / '.join(machines)} |")
     return "\n".join(rows)
+
+
+def _machine(run: Run) -> str:
+    """On what a run was trained; the seconds of two runs only compare where this is the same."""
+    hardware = run.hardware
+    return f"{hardware.gpu or f'{hardware.processor}, {hardware.threads} threads'}, {hardware.precision}"

@@ -15,13 +15,20 @@ from course_utils.records import Hardware
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
+COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
+
 
 @dataclass(frozen=True)
 class Machine:
-    """Where and how a network is run; `precision` is that of autocast, parameters stay in float32."""
+    """Where and how a network is run; `precision` is that of autocast, parameters stay in float32.
+
+    `compile` is a mode of `torch.compile` for the forward pass and loss of a training step, None for PyTorch as it is.
+    "reduce-overhead" makes a CUDA graph of them on a GPU, which pays where small steps leave it waiting for Python.
+    """
 
     device: torch.device
     precision: torch.dtype
+    compile: str | None = None
 
     @property
     def precision_name(self) -> str:
@@ -37,13 +44,16 @@ class Machine:
         return torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)
 
 
-def this_machine(device: str | None = None, precision: str | None = None) -> Machine:
+def this_machine(device: str | None = None, precision: str | None = None, compile: str | None = None) -> Machine:
     """The machine at hand: its accelerator if it has one, and the precision that is fastest on it.
 
-    Raises ValueError for an unknown device or precision, float16 on a TPU, and a TPU whose batch norm learns nothing.
+    Raises ValueError for an unknown device, precision or mode of `compile`, float16 on a TPU, and a TPU whose batch norm
+    learns nothing.
     """
     if precision not in (None, *PRECISIONS):
         raise ValueError(f"precision {precision!r} is unknown: choose from {', '.join(PRECISIONS)}")
+    if compile not in (None, *COMPILE_MODES):
+        raise ValueError(f"mode {compile!r} of compile is unknown: choose from {', '.join(COMPILE_MODES)}")
     try:
         chosen = torch.device(device) if device else accelerator() or torch.device("cpu")
         torch.empty(1, device=chosen)
@@ -58,7 +68,7 @@ def this_machine(device: str | None = None, precision: str | None = None) -> Mac
     if chosen.type == "tpu" and not _averages_move(chosen):
         raise ValueError("batch norm never moves its running averages on this TPU, so nothing trained there could be "
                          "scored: install a newer torch-tpu, or none and train on the processor")
-    return Machine(chosen, PRECISIONS[precision] if precision else fastest_precision(chosen))
+    return Machine(chosen, PRECISIONS[precision] if precision else fastest_precision(chosen), compile)
 
 
 def accelerator() -> torch.device | None:
@@ -117,6 +127,7 @@ def hardware(machine: Machine, processes: int = 1) -> Hardware:
         threads=torch.get_num_threads(),
         precision=machine.precision_name,
         processes=processes,
+        compile=machine.compile,
     )
 
 

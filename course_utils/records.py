@@ -42,7 +42,10 @@ class Data:
 
 @dataclass(frozen=True)
 class Hardware:
-    """`gpu` is None without one; `processor_flags` are the instruction sets that matter to training."""
+    """`gpu` is None without one; `processor_flags` are the instruction sets that matter to training.
+
+    `compile` is the mode of `torch.compile` that the step was compiled in, None where it wasn't.
+    """
 
     device: str
     gpu: str | None
@@ -52,6 +55,7 @@ class Hardware:
     threads: int
     precision: str
     processes: int = 1
+    compile: str | None = None
 
 
 @dataclass(frozen=True)

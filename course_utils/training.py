@@ -62,6 +62,8 @@ def fit(
     trainer = Trainer(model, recipe, train, workers)
     if folder is not None:
         resume(run, trainer.load_state_dict, folder)
+    if machine.compile:
+        trainer.warm_up()
 
     for number in range(len(run.curve), recipe.epochs):
         start = time.perf_counter()
@@ -102,6 +104,9 @@ class Trainer:
         self.model, self.recipe, self.batches, self.machine = model, recipe, batches, batches.machine
         self.workers = workers
         self.parallel = workers.wrap(model)  # the model itself, where one process trains alone
+        self.forward = self.loss_and_right
+        if self.machine.compile:
+            self.forward = torch.compile(self.loss_and_right, mode=self.machine.compile, dynamic=False)
         self.optimizers = recipe.optimizer.build(model)
         self.average = copy.deepcopy(model) if recipe.averaging else None
         self.steps = 0
@@ -136,10 +141,8 @@ class Trainer:
 
     def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """One update of the weights; returns the batch's mean loss and its number of right answers."""
-        with self.machine.autocast():
-            logits = self.parallel(images)
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
         self.model.zero_grad()
+        loss, right = self.forward(images, labels)
         self.scaler.scale(loss).backward()
         for optimizer in self.optimizers:
             self.scaler.step(optimizer)
@@ -147,7 +150,33 @@ class Trainer:
         self.steps += 1
         if self.average is not None and self.steps % AVERAGING_INTERVAL == 0:
             move_towards(self.average, self.model, 1 - self.recipe.averaging**AVERAGING_INTERVAL)
-        return loss.detach(), (logits.detach().argmax(1) == labels).sum()
+        return loss.detach(), right
+
+    def loss_and_right(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The batch's mean loss and its number of right answers."""
+        with self.machine.autocast():
+            logits = self.parallel(images)
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
+        return loss, (logits.argmax(1) == labels).sum()
+
+    def warm_up(self) -> None:
+        """Take the steps that have to be compiled for this run, before its clock starts, and put everything back.
+
+        A step is compiled for each size of pictures, and again when a part of the network stops learning. Three in a
+        row, since a CUDA graph is first run from beginning to end in the third.
+        """
+        state, compiled = copy.deepcopy(self.state_dict()), set()
+        self.model.train()
+        for epoch in range(self.recipe.epochs):
+            self.set_rates(epoch)
+            side, trained = self.recipe.side_in(epoch), sum(p.requires_grad for p in self.model.parameters())
+            if (side, trained) not in compiled:
+                compiled.add((side, trained))
+                batch = next(self.batches.epoch(epoch, side))
+                for _ in range(3):
+                    self.step(*batch)
+        self.wake()
+        self.load_state_dict(state)
 
     def set_rates(self, epoch: float) -> float:
         """Set every group's learning rate, and its momentum where the recipe's changes; return the schedule's rate.

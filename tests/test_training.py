@@ -1,7 +1,9 @@
 """Training: against a reference by hand, to the bit where the same is promised, with faults where it can go wrong."""
 
+import copy
 import json
 import math
+import shutil
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -282,6 +284,45 @@ def test_precision_and_memory_format_are_the_machines(precision):
     assert all(p.dtype == torch.float32 for p in net.parameters())
     assert net[0].weight.is_contiguous(memory_format=torch.channels_last) or precision == "float32"
     assert run.recipe["precision"] == run.hardware.precision == precision
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a compiler")
+def test_a_compiled_run_is_the_run(tmp_path):
+    """Small pictures, then whole ones, a layer that stops learning, and a run that was cut off: compiled or not."""
+
+    def network():
+        torch.manual_seed(0)
+        whiten = nn.Conv2d(3, 4, 2, stride=4)
+        whiten.weight.requires_grad_(False)
+        return nn.Sequential(whiten, nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(),
+                             nn.Linear(16, 10))
+
+    def stop(run):
+        if len(run.curve) == 2:
+            raise KeyboardInterrupt
+
+    recipe = tiny_recipe(4, optimizer=SGD(whitening_part=0.5), side=((0, 28), (3, 28), (3, 32)))
+    compiled = replace(CPU, compile="default")
+    net, resumed = network(), network()
+    run = fit(net, recipe, DATASET, machine=CPU)
+    with pytest.raises(KeyboardInterrupt):
+        fit(network(), recipe, DATASET, machine=compiled, folder=tmp_path, on_epoch=stop)
+    again = fit(resumed, recipe, DATASET, machine=compiled, folder=tmp_path)
+    assert [row.loss for row in again.curve] == pytest.approx([row.loss for row in run.curve], rel=1e-5)
+    for ours, theirs in zip(resumed.state_dict().values(), net.state_dict().values(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    assert all(p.requires_grad == q.requires_grad for p, q in zip(net.parameters(), resumed.parameters(), strict=True))
+    assert (run.hardware.compile, again.hardware.compile) == (None, "default")
+
+
+def test_warming_up_puts_everything_back():
+    recipe = tiny_recipe(2, averaging=0.9)
+    trainer = Trainer(tiny_net(), recipe, Batches(DATASET.train, 40, CPU, recipe.augmentation))
+    before = copy.deepcopy(trainer.state_dict())
+    trainer.warm_up()
+    assert trainer.steps == 0 and all(optimizer.state_dict()["state"] == {} for optimizer in trainer.optimizers)
+    for part in ("model", "average"):
+        assert all(torch.equal(value, before[part][name]) for name, value in trainer.state_dict()[part].items())
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     length.add_argument("--epochs", type=_positive, metavar="E", help="stretch the recipe to E epochs")
     length.add_argument("--budget", type=_positive, metavar="MINUTES",
                         help="as many epochs as fit; with --all, as many runs")
+    reproduce.add_argument("--compile", choices=("default", "reduce-overhead", "max-autotune"), metavar="MODE",
+                           help="compile the step by torch.compile in this mode; pays on a GPU")
     reproduce.add_argument("--out", type=Path, default="reproduced", metavar="DIR", help="default: ./%(default)s")
     reproduce.add_argument("--dataset", choices=lessons.DATASETS[1:], default="cifar10", help="default: %(default)s")
 
@@ -186,7 +188,7 @@ def _reproduce(options: argparse.Namespace) -> int:
     try:
         dataset = load(options.dataset)
         for seed in range(first, first + seeds):
-            print(reproduce.reproduce(options.name, dataset, options.out, seed, epochs))
+            print(reproduce.reproduce(options.name, dataset, options.out, seed, epochs, options.compile))
     except (DataError, CheckpointError, Diverged, ValueError) as error:
         return _complain(error, 1)
     return 0
@@ -199,7 +201,7 @@ def _reproduce_all(options: argparse.Namespace) -> int:
     runs = plan.load()
     _check_folder(options.out.resolve())
     try:
-        return 1 if plan.train_all(runs, load(options.dataset), options.out, options.budget) else 0
+        return 1 if plan.train_all(runs, load(options.dataset), options.out, options.budget, options.compile) else 0
     except DataError as error:
         return _complain(error, 1)
 

@@ -87,7 +87,9 @@ def _runs(why: str, seeds: list[int], recipes: list[str], epochs: int | None = N
         yield from (Planned(recipe, epochs or RECIPES[recipe].recipe.epochs, seed, why) for recipe in recipes)
 
 
-def train_all(runs: Sequence[Planned], dataset: data.Dataset, out: Path, minutes: float | None = None) -> int:
+def train_all(
+    runs: Sequence[Planned], dataset: data.Dataset, out: Path, minutes: float | None = None, compile: str | None = None
+) -> int:
     """Train those of `runs` that neither `out` nor the results have, within `minutes`; how many failed.
 
     What was begun goes on where it was cut off. A run that wouldn't end in time is passed over with a line that says
@@ -108,7 +110,7 @@ def train_all(runs: Sequence[Planned], dataset: data.Dataset, out: Path, minutes
             print("      left out: it would not end within the budget", flush=True)
             continue
         try:
-            print(reproduce(run.recipe, dataset, out, run.seed, run.epochs), flush=True)
+            print(reproduce(run.recipe, dataset, out, run.seed, run.epochs, compile), flush=True)
         except (CheckpointError, Diverged, OSError, ValueError) as error:
             failed += 1
             print(f"course: {run.name} failed: {error}", file=sys.stderr, flush=True)

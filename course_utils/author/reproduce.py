@@ -24,11 +24,13 @@ from course_utils.training import Trainer, fit
 TRAIN_IMAGES = 50_000
 
 
-def reproduce(name: str, dataset: data.Dataset, out: Path, seed: int = 0, epochs: int | None = None) -> Path:
+def reproduce(
+    name: str, dataset: data.Dataset, out: Path, seed: int = 0, epochs: int | None = None, compile: str | None = None
+) -> Path:
     """Train by the recipe `name` with `seed` and return the path of the record, `out/NAME-seedS.json`.
 
     Other `epochs` than the recipe's stretch its schedule and appear in the record's name. Checkpoints and a report
-    lie in the folder of the same name; a run that was cut off goes on from there.
+    lie in the folder of the same name; a run that was cut off goes on from there. `compile` is as in `Machine`.
     """
     entry = RECIPES[name]
     recipe = replace(entry.recipe.stretched(epochs or entry.recipe.epochs), seed=seed)
@@ -43,7 +45,8 @@ def reproduce(name: str, dataset: data.Dataset, out: Path, seed: int = 0, epochs
     torch.manual_seed(seed)
     model = entry.build()
     whiten(model, dataset.train)
-    run = fit(model, recipe, dataset, folder=folder, on_epoch=on_epoch)
+    machine = this_machine(precision=recipe.precision, compile=compile)
+    run = fit(model, recipe, dataset, machine=machine, folder=folder, on_epoch=on_epoch)
     path = folder.with_suffix(".json")
     if processes(torch.device(run.hardware.device)).rank == 0:
         report.write(run, folder / "report.html", dataset.test.images)

@@ -47,8 +47,8 @@ class Machine:
 def this_machine(device: str | None = None, precision: str | None = None, compile: str | None = None) -> Machine:
     """The machine at hand: its accelerator if it has one, and the precision that is fastest on it.
 
-    Raises ValueError for an unknown device, precision or mode of `compile`, float16 on a TPU, and a TPU whose batch norm
-    learns nothing.
+    Raises ValueError for an unknown device, precision or mode of `compile`, float16 on a TPU, and a TPU whose batch
+    norm learns nothing.
     """
     if precision not in (None, *PRECISIONS):
         raise ValueError(f"precision {precision!r} is unknown: choose from {', '.join(PRECISIONS)}")

@@ -1,9 +1,14 @@
-"""Every lesson's exercises: solvable, failing cleanly when blank, and with a hint for every wrong answer."""
+"""Every lesson's exercises: solvable in more than one way, and with a hint for whatever is blank or wrong."""
 
+import ast
+import contextlib
 import copy
+import io
 import re
+from itertools import zip_longest
 
 import jupytext
+import numpy as np
 import pytest
 from in_process import run
 
@@ -11,7 +16,8 @@ from course_utils.author import exercises
 from course_utils.author.exercises import REGION, role_of
 
 NAMES = exercises.names()
-WRONG = exercises.EXERCISES / "wrong"
+WRONG, RIGHT = exercises.EXERCISES / "wrong", exercises.EXERCISES / "right"
+NONSENSE = {"nothing": None, "a word": "nonsense", "a list": [[1.0, 2.0], [3.0]], "too few numbers": np.zeros((2, 3))}
 STUB = "your answer is missing here"
 PAIRS = {name: zip(*(exercises.split(exercises.read(name, stage)) for stage in ("source", "release")), strict=True)
          for name in NAMES}
@@ -27,17 +33,16 @@ def regenerated(tmp_path_factory):
     return folder
 
 
-def wrong_answers(name):
-    """The cells of a lesson's file of wrong answers: metadata `answer`, and `hint` or `gamed`."""
-    path = WRONG / f"{name}.py"
+def answers(folder, name):
+    """The cells of a lesson's file of right or wrong answers: metadata `answer`, and if wrong `hint` or `gamed`."""
+    path = folder / f"{name}.py"
     return [cell for cell in jupytext.read(path, fmt="py:percent").cells if cell.cell_type == "code"]
 
 
-def with_answers(release, source, wrong=None):
-    """The cells of an exercise as a student hands it in: right but for one answer."""
+def with_answers(release, source, others=()):
+    """The cells of an exercise as a student hands it in: as in the source, but for some other answers."""
     solved = {role_of(cell)[1]: cell.source for cell in source.cells if role_of(cell)[0] == "answer"}
-    if wrong is not None:
-        solved[wrong.metadata["answer"]] = wrong.source
+    solved |= {other.metadata["answer"]: other.source for other in others}
     cells = copy.deepcopy(release.setup + release.cells)
     for cell in cells:
         if role_of(cell)[0] == "answer":
@@ -116,21 +121,68 @@ def test_an_untouched_exercise_fails_only_where_it_is_marked_and_says_why(name, 
 
 @pytest.mark.parametrize(("name", "source", "release"), EACH)
 def test_each_wrong_answer_gets_its_hint(name, source, release):
-    wrong = [cell for cell in wrong_answers(name) if cell.metadata["answer"] in source.ids("answer")]
+    wrong = [cell for cell in answers(WRONG, name) if cell.metadata["answer"] in source.ids("answer")]
     hinted = {cell.metadata["answer"] for cell in wrong if "hint" in cell.metadata}
     assert hinted == set(source.ids("answer")), "each answer needs a wrong one with its hint"
     for cell in wrong:
-        _, error = first_error(with_answers(release, source, cell))
+        _, error = first_error(with_answers(release, source, [cell]))
         if cell.metadata.get("gamed"):
             assert error is None, f"{error!r} before the hidden tests"
-            _, error = first_error(with_answers(source, source, cell))
+            _, error = first_error(with_answers(source, source, [cell]))
             assert error is not None, f"passes the hidden tests:\n{cell.source}"
         else:
             assert isinstance(error, AssertionError), f"{error!r} for\n{cell.source}"
             assert cell.metadata["hint"] in str(error)
 
 
+@pytest.mark.parametrize(("name", "source", "release"), EACH)
+def test_other_right_answers_pass_too(name, source, release):
+    others = {answer: [cell for cell in answers(RIGHT, name) if cell.metadata["answer"] == answer]
+              for answer in source.ids("answer") if answer not in unmarked(source)}
+    assert all(len(cells) >= 2 for cells in others.values()), "each answer needs two that differ from the solution"
+    for together in zip_longest(*others.values()):
+        given = [cell for cell in together if cell is not None]
+        for cell, error, stderr in run(with_answers(source, source, given)):
+            assert error is None and not stderr, f"{error!r} {stderr} in\n{cell.source}"
+
+
+@pytest.mark.parametrize(("name", "source", "release"), EACH)
+def test_an_answer_that_fails_or_returns_nonsense_gets_a_sentence(name, source, release):
+    namespace, functions = {"__name__": "__main__"}, {}
+
+    def execute(cell, names):
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(compile(cell.source, f"<{cell.id}>", "exec"), names)
+
+    def broken(*args, **kwargs):
+        raise ZeroDivisionError("division by zero")
+
+    for cell in source.setup + source.cells:
+        role, answer = role_of(cell)
+        if cell.cell_type != "code":
+            continue
+        if role == "answer":
+            functions[answer] = ast.parse(cell.source).body[-1].name
+        if role == "tests":
+            mutators = "nothing=True" in cell.source
+            for kind, value in {**NONSENSE, "an error": broken}.items():
+                if value is None and mutators:
+                    continue
+                given = value if value is broken else lambda *args, value=value, **kwargs: copy.deepcopy(value)
+                with pytest.raises(AssertionError) as caught:
+                    execute(cell, namespace | {functions[answer]: given})
+                assert str(caught.value), f"{answer}: {kind} gets no sentence"
+        execute(cell, namespace)
+
+
+def unmarked(exercise):
+    """Its answers that count nothing: labels, whose reasons are what is marked."""
+    return [role_of(cell)[1] for cell in exercise.cells
+            if role_of(cell)[0] == "tests" and not cell.metadata.nbgrader.points]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_answer_has_wrong_ones_and_none_is_left_over(name):
-    answers = {each for exercise in exercises.split(exercises.read(name, "source")) for each in exercise.ids("answer")}
-    assert {cell.metadata["answer"] for cell in wrong_answers(name)} == answers
+    known = {each for exercise in exercises.split(exercises.read(name, "source")) for each in exercise.ids("answer")}
+    assert {cell.metadata["answer"] for cell in answers(WRONG, name)} == known
+    assert {cell.metadata["answer"] for cell in answers(RIGHT, name)} <= known

@@ -81,7 +81,7 @@ def scatter(images, size, draws, rng):
     return np.var([red[rng.choice(len(red), size, replace=False)].mean() for _ in range(draws)])
 
 
-# %% answer="scatter" gamed=true
+# %% answer="scatter" hint="draw, and measure"
 def scatter(images, size, draws, rng):
     return 0.0153
 
@@ -161,3 +161,52 @@ def my_loader(pictures, labels, rng, training):
     images, labels = images[order], labels[order]
     images[mirrored] = images[mirrored, :, :, ::-1]
     return images, labels
+
+
+# %% answer="loader" hint="the colleague's data set has been changed"
+def my_loader(pictures, labels, rng, training):
+    if training:
+        pictures[:20] = pictures[19::-1]
+        labels[:20] = labels[19::-1]
+    images = (pictures.transpose(0, 3, 1, 2) / np.float32(255) - MEAN) / STD
+    if training:
+        order, mirrored = rng.permutation(len(images)), rng.random(len(images)) < 0.5
+        images, labels = images[order], labels[order]
+        images[mirrored] = images[mirrored, :, :, ::-1]
+    return images, labels
+
+
+# %% answer="turn" hint="there is a loop over images"
+def turn(images, quarters):
+    turned = [np.rot90(image, k, (1, 2)) for image, k in zip(images.numpy(), quarters.tolist(), strict=True)]
+    return torch.tensor(np.stack(turned))
+
+
+# %% answer="turn" hint="there is a loop over images"
+def turn(images, quarters):
+    turned = torch.empty_like(images)
+    for number in range(len(images)):
+        turned[number] = images[number].rot90(int(quarters[number]), (1, 2))
+    return turned
+
+
+# %% answer="turn" hint="turn returns nothing"
+def turn(images, quarters):
+    images.rot90(1, (2, 3))
+
+
+# %% answer="scatter" hint="draw, and measure"
+def scatter(images, size, draws, rng):
+    return (images[..., 0].mean(axis=(1, 2)) / 255).std() / size**0.5
+
+
+# %% answer="scatter" hint="draw with it, and with nothing else"
+def scatter(images, size, draws, rng):
+    red = images[..., 0].mean(axis=(1, 2)) / 255
+    return np.std([red[np.random.permutation(len(red))[:size]].mean() for _ in range(draws)])
+
+
+# %% answer="scatter" hint="each draw should take `size` *different* images"
+def scatter(images, size, draws, rng):
+    red = images[..., 0].mean(axis=(1, 2)) / 255
+    return np.std([red[rng.integers(len(red), size=size)].mean() for _ in range(draws)])

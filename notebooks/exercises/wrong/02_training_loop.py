@@ -56,7 +56,7 @@ def smoothed(logits, labels, smoothing):
     return -(target * log_p).sum(1), (log_p.exp() - target) / len(labels)
 
 
-# %% answer="smoothed" hint="return two things"
+# %% answer="smoothed" hint="should return 2 things"
 def smoothed(logits, labels, smoothing):
     target = (1 - smoothing) * F.one_hot(labels, logits.shape[1]) + smoothing / logits.shape[1]
     return -(target * logits.log_softmax(1)).sum(1).mean()
@@ -261,9 +261,69 @@ def clip(parameters, limit):
     return sum(gradient.square().sum() for gradient in gradients).sqrt()
 
 
-# %% answer="clip" hint="return the length that the gradients had before"
+# %% answer="clip" hint="clip returns nothing"
 def clip(parameters, limit):
     gradients = [weight.grad for weight in parameters if weight.grad is not None]
     length = sum(gradient.square().sum() for gradient in gradients).sqrt()
     for gradient in gradients:
         gradient *= min(1, limit / length)
+
+
+# %% answer="smoothed" hint="calls `cross_entropy`"
+def smoothed(logits, labels, smoothing):
+    target = (1 - smoothing) * F.one_hot(labels, logits.shape[1]) + smoothing / logits.shape[1]
+    return F.cross_entropy(logits, labels, label_smoothing=smoothing), (logits.softmax(1) - target) / len(labels)
+
+
+# %% answer="smoothed" hint="calls `grad`"
+def smoothed(logits, labels, smoothing):
+    logits = logits.clone().requires_grad_()
+    target = (1 - smoothing) * F.one_hot(labels, logits.shape[1]) + smoothing / logits.shape[1]
+    loss = -(target * logits.log_softmax(1)).sum(1).mean()
+    return loss, torch.autograd.grad(loss, logits)[0]
+
+
+# %% answer="smoothed" hint="calls `backward`"
+def smoothed(logits, labels, smoothing):
+    logits = logits.clone().requires_grad_()
+    target = (1 - smoothing) * F.one_hot(labels, logits.shape[1]) + smoothing / logits.shape[1]
+    loss = -(target * logits.log_softmax(1)).sum(1).mean()
+    loss.backward()
+    return loss.detach(), logits.grad
+
+
+# %% answer="accumulated" hint="should leave in it"
+def accumulated(model, images, labels, parts):
+    model.eval()
+    model.zero_grad()
+    for some, targets in zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True):
+        (len(some) / len(images) * F.cross_entropy(model(some), targets)).backward()
+    return torch.cat([weight.grad.flatten() for weight in model.parameters()])
+
+
+# %% answer="my-loop" hint="sixty steps on all fifty were asked for"
+def my_loop(model, images, labels):
+    sgd, losses = new_sgd(model), []
+    for _ in range(120):
+        loss = F.cross_entropy(model(images), labels)
+        sgd.zero_grad()
+        loss.backward()
+        sgd.step()
+        losses.append(loss.item())
+    model.eval()
+    return losses[:60]
+
+
+# %% answer="clip" hint="calls `clip_grad_norm_`"
+def clip(parameters, limit):
+    return torch.nn.utils.clip_grad_norm_(parameters, limit)
+
+
+# %% answer="clip" hint="calls `get_total_norm`"
+def clip(parameters, limit):
+    from torch.nn.utils import get_total_norm
+    weights = [weight for weight in parameters if weight.grad is not None]
+    length = get_total_norm([weight.grad for weight in weights])
+    for weight in weights:
+        weight.grad *= min(1, limit / length)
+    return length

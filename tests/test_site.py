@@ -80,7 +80,7 @@ def test_a_lesson_has_a_page_with_all_of_its_figures_described(pages, lesson):
 
 def test_the_ladder_is_on_the_front_page(pages):
     (ladder,) = article(pages["index.html"])
-    assert ladder["src"] == "_images/ladder.png" and "two seconds" in ladder["alt"]
+    assert ladder["src"] == "_images/00.png" and "two seconds" in ladder["alt"]
 
 
 def test_of_the_exercises_only_the_releases_and_the_notes_for_teachers_are_published(built):

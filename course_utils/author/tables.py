@@ -1,4 +1,4 @@
-"""What README and TEACHING.md repeat from elsewhere: tables of runs, times and exercises, the picture of the ladder.
+"""What README and TEACHING.md repeat from elsewhere: tables of lessons, runs, times and exercises, and pictures.
 
 `python -m course_utils.author.tables` writes all of it anew.
 """
@@ -10,19 +10,30 @@ import nbformat
 
 from course_utils.author import exercises, lessons
 from course_utils.author.lessons import NOTEBOOKS
+from course_utils.named_recipes import RECIPES
 from course_utils.plumbing.files import write_atomically
+from course_utils.records import Run
 from course_utils.show import ledger
 
 ROOT = NOTEBOOKS.parent
+# The rows of README: a recipe, and what its network is called there. One without a record is left out.
+HIGHLIGHTS = {
+    "vgg-modern": "VGG with batch norm and dropout", "vgg-modern-no-bn": "VGG without batch norm",
+    "nin-modern": "Network in Network", "nin-modern-no-bn": "Network in Network without batch norm",
+    "onecycle-resnet": "ResNet-18", "davidnet": "DavidNet", "speedrun": "the speedrun as published",
+    "speedrun-progressive": "the speedrun as in lesson 9",
+}
 
 
 def generated() -> dict[Path, bytes]:
     """The files with generated parts, each with the content that it should have."""
-    results = ledger.results_table(list(ledger.load_results(NOTEBOOKS / "results").values()))
-    tables = {ROOT / "README.md": {"results": results},
+    runs = list(ledger.load_results(NOTEBOOKS / "results").values())
+    tables = {ROOT / "README.md": {"lessons": lesson_rows(), "highlights": highlights(runs)},
+              NOTEBOOKS / "results" / "README.md": {"results": ledger.results_table(runs)},
               NOTEBOOKS / "exercises" / "TEACHING.md": {"times": times(), "exercises": tasks()}}
     texts = {path: with_tables(path.read_text(encoding="utf-8"), parts).encode() for path, parts in tables.items()}
-    return texts | {NOTEBOOKS / "ladder.png": ladder()}
+    pictures = {picture_path(lesson): picture(lesson) for lesson in lessons.load(NOTEBOOKS)}
+    return texts | pictures
 
 
 def write() -> None:
@@ -58,11 +69,44 @@ def tasks() -> str:
     return "\n".join(["| lesson | exercise | kind | minutes | points |", "|--:|---|---|--:|--:|", *rows])
 
 
-def ladder() -> bytes:
-    """The first picture of lesson 0, a PNG."""
-    cells = nbformat.read(NOTEBOOKS / "00_start_here.ipynb", as_version=4).cells
+def lesson_rows() -> str:
+    """A row for each lesson, with a picture and the minutes that it takes."""
+    rows = []
+    for lesson in lessons.load(NOTEBOOKS):
+        shown = f'<img src="{picture_path(lesson).relative_to(ROOT).as_posix()}" width="150" alt="">'
+        title = f"[{lesson.title}](notebooks/{lesson.path.name})"
+        rows.append(f"| {lesson.number} | {shown} | {title} | {lesson.learn} | {lesson.seconds['quick'] / 60:.1f} |")
+    return "\n".join(["| | | lesson | at its end you can | minutes |", "|--:|---|---|---|--:|", *rows])
+
+
+def picture_path(lesson: lessons.Lesson) -> Path:
+    return NOTEBOOKS / "pictures" / f"{lesson.number:02}.png"
+
+
+def picture(lesson: lessons.Lesson) -> bytes:
+    """The picture that stands for a lesson, a PNG: of the cell tagged `picture`, else the first one."""
+    cells = nbformat.read(lesson.path, as_version=4).cells
+    cells.sort(key=lambda cell: "picture" not in cell.metadata.get("tags", []))  # a stable sort
     data = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
     return base64.b64decode(next(each["image/png"] for each in data if "image/png" in each))
+
+
+def highlights(runs: list[Run]) -> str:
+    """The runs that README names: published and ours, with the minutes of training on each kind of machine."""
+    rows = ["| network | published | ours, 95% interval | runs | epochs | minutes of training |",
+            "|---|--:|--:|--:|--:|---|"]
+    groups = ledger.by_recipe(runs)
+    for name in (name for name in HIGHLIGHTS if name in groups):
+        group = groups[name]
+        measure = "accuracy_with_views" if group[0].recipe.get("views") else "accuracy"
+        accuracy, interval = ledger.accuracy_and_interval(group, measure)
+        text = f"{accuracy:.2%} ± {100 * interval:.2f}" + (", six views" if measure != "accuracy" else "")
+        epochs = group[0].recipe["epochs"]
+        minutes = [f"{ledger.epoch_seconds(alike) * epochs / 60:.0f} ({machine})"
+                   for machine, alike in ledger.by_machine(group).items()]
+        rows.append(f"| {HIGHLIGHTS[name]} | {RECIPES[name].published} | {text} | {len(group)} | {epochs} | "
+                    f"{'; '.join(minutes)} |")
+    return "\n".join(rows)
 
 
 if __name__ == "__main__":

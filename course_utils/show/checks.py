@@ -61,8 +61,8 @@ def answer(function: Callable, *returns: Callable, forbids: Collection[str] = ()
         def note(frame, event, called):
             library = frame.f_globals.get("__name__", "").partition(".")[0] in LIBRARIES
             called = getattr(called, "__name__", "") if event == "c_call" else frame.f_code.co_name if library else ""
-            if called in forbids:
-                used.append(called)
+            if called.lstrip("_") in forbids:
+                used.append(called.lstrip("_"))
 
         previous = sys.getprofile()
         try:
@@ -113,7 +113,15 @@ def labels(function: Callable, secrets: Sequence[tuple[str, int, str]], kind: st
     for name, checksum, hint in secrets:
         right = zlib.crc32(f"{name}: {found[name]}".encode()) == checksum
         assert right, f"{kind} {name} is not {found[name]!r}: {hint}"
-    print(f"{function.__name__}: all right. Now the reasons, which are what counts.")
+    print(f"{function.__name__}: all right. What counts comes next.")
+
+
+def diagnosis(function: Callable, case: str, checksum: int, hints: dict[str, str]) -> None:
+    """One label out of a list: each of the wrong ones has its hint."""
+    named = answer(function)()
+    right = zlib.crc32(f"{case}: {named}".encode()) == checksum
+    assert right, f"not {named!r}: {hints.get(str(named), 'that is not in the list')}"
+    print(f"{function.__name__}: right. What counts comes next.")
 
 
 class Watch(TorchDispatchMode):

@@ -34,6 +34,16 @@ def by_recipe(runs: Iterable[Run]) -> dict[str, list[Run]]:
     return groups
 
 
+def by_machine(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """The runs of each kind of machine; seconds only compare within one."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        hardware = run.hardware
+        where = hardware.gpu or f"{hardware.processor}, {hardware.threads} threads"
+        groups.setdefault(f"{where}, {hardware.precision}", []).append(run)
+    return groups
+
+
 def mean_interval(values: Sequence[float]) -> tuple[float, float]:
     """Mean and half-width of its 95% interval (Student's t); the half-width of a single value is nan."""
     mean = statistics.fmean(values)
@@ -118,18 +128,10 @@ def results_table(runs: Iterable[Run]) -> str:
         if run.result.accuracy_with_views is not None:
             accuracy, interval = accuracy_and_interval(group, "accuracy_with_views")
             text += f"; with views {accuracy:.2%} ± {100 * interval:.2f}"
-        machines: dict[str, list[Run]] = {}
-        for each in group:
-            machines.setdefault(_machine(each), []).append(each)
+        machines = by_machine(group)
         seconds = [f"{epoch_seconds(alike):.0f}" for alike in machines.values()]
         rows.append(f"| {name} | {run.model.name} | {run.recipe['epochs']} | {len(group)} | {text} | "
                     f"{run.data.name} {run.result.on} | "
                     f"{run.model.parameters / 1e6:.2f} M | {run.model.flops / 1e6:,.0f} | "
                     f"{' / '.join(seconds)} | {' / '.join(machines)} |")
     return "\n".join(rows)
-
-
-def _machine(run: Run) -> str:
-    """On what a run was trained; the seconds of two runs only compare where this is the same."""
-    hardware = run.hardware
-    return f"{hardware.gpu or f'{hardware.processor}, {hardware.threads} threads'}, {hardware.precision}"

@@ -123,7 +123,7 @@ def test_a_flipped_bit_anywhere_is_noticed(folder):
     """Even in a weight, which `torch.load` alone does not see."""
     path = folder / "checkpoint-0002.pt"
     content = path.read_bytes()
-    weight = content.index(torch.load(path, weights_only=True)["model"]["0.weight"].numpy().tobytes())
+    weight = content.index(torch.load(path, weights_only=True)["model"]["6.weight"].numpy().tobytes())
     for place in (0, weight + 2, len(content) // 2, len(content) - 40, len(content) - 1):
         flipped = bytearray(content)
         flipped[place] ^= 1

@@ -115,10 +115,11 @@ def rewrite(folder: Path, repository: Repository) -> list[str]:
     return [path.relative_to(folder.parent).as_posix() for path in wanted]
 
 
-def link_lesson(nb: NotebookNode, name: str, repository: Repository) -> NotebookNode:
+def link_lesson(nb: NotebookNode, name: str, repository: Repository, gpu: bool = True) -> NotebookNode:
     """A copy of a lesson with badges under its title, the cell for Colab before all code, and Colab's metadata.
 
-    name: of its file. Outputs stay as they are: anywhere but on Colab, that cell does nothing and has no count.
+    name: of the file that the badges open, below `notebooks/`. gpu: whether Colab is asked for one. Outputs stay as
+    they are: anywhere but on Colab, that cell does nothing and has no count.
     """
     nb = copy.deepcopy(nb)
     cells = [cell for cell in nb.cells if TAG not in cell.metadata.get("tags", [])]
@@ -134,7 +135,7 @@ def link_lesson(nb: NotebookNode, name: str, repository: Repository) -> Notebook
     fetch = new_code_cell(repository.fetch, id=id_of(repository.fetch), metadata=hidden)
     first = next((i for i, cell in enumerate(cells) if cell.cell_type == "code"), len(cells))
     nb.cells = [*cells[:first], fetch, *cells[first:]]
-    nb.metadata.update(copy.deepcopy(COLAB))
+    nb.metadata.update(copy.deepcopy({key: value for key, value in COLAB.items() if gpu or key != "accelerator"}))
     return nb
 
 
@@ -180,3 +181,8 @@ def _linked(folder: Path, repository: Repository) -> Iterator[tuple[Path, bytes]
     for lesson in lessons.load(folder):
         nb = link_lesson(nbformat.read(lesson.path, as_version=4), lesson.path.name, repository)
         yield lesson.path, f"{nbformat.writes(nb)}\n".encode()
+    for stage in ("release", "source"):  # a source's badges open what is made of it
+        for path in sorted((folder / "exercises" / stage).glob("*/*.ipynb")):
+            name = f"exercises/release/{path.parent.name}/{path.name}"
+            nb = link_lesson(nbformat.read(path, as_version=4), name, repository, gpu=False)
+            yield path, f"{nbformat.writes(nb)}\n".encode()

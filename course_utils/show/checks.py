@@ -32,6 +32,12 @@ def tensor(value) -> torch.Tensor:
     return value.detach() if isinstance(value, torch.Tensor) else torch.as_tensor(array(value))
 
 
+def output(value) -> torch.Tensor:
+    """What a network hands on: a tensor, through which gradients flow back."""
+    assert isinstance(value, torch.Tensor), f"a tensor was expected, not {type(value).__name__}"
+    return value
+
+
 def number(value) -> float:
     """A single number, whether it comes as one, as a tensor or as an array."""
     value = array(value)
@@ -49,7 +55,7 @@ def module(value) -> torch.nn.Module:
 def answer(function: Callable, *returns: Callable, forbids: Collection[str] = (), nothing: bool = False) -> Callable:
     """An answer that may be asked without fear: what it raises or lacks becomes a sentence.
 
-    What it returns goes through `returns`, one of the four above; several of them mean that it returns as many things.
+    What it returns goes through `returns`, one of the five above; several of them mean that it returns as many things.
     forbids: names of the library functions that it must do without. nothing: whether it may return nothing.
     """
     function = getattr(function, "answer", function)

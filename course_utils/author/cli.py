@@ -240,11 +240,14 @@ def _site(options: argparse.Namespace) -> int:
     lessons.load(lessons.NOTEBOOKS)  # LessonError where the course was installed without its lessons
     lessons.require(SITE_TOOLS, 'pip install -e ".[site]" in a clone of the course')
     out = _output_folder(options.out)
+    from course_utils.author import slides
+
     sphinx = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--keep-going"]
     with tempfile.TemporaryDirectory() as folder:  # what Sphinx leaves beside a site goes with it
         built = f"{folder}/site"
         if subprocess.call([*sphinx, "-d", f"{folder}/doctrees", str(lessons.NOTEBOOKS), built]):
             return _complain("the site was not built", 1)
+        slides.write(lessons.load(lessons.NOTEBOOKS), Path(built) / "slides")
         shutil.copytree(built, out, dirs_exist_ok=True)
     print(f"Open {out / 'index.html'}")
     return 0

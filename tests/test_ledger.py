@@ -133,6 +133,14 @@ def test_two_runs_are_compared_on_the_images_that_one_alone_has_right():
     assert half < math.hypot(accuracy_interval(0.99, 1000), accuracy_interval(0.96, 1000))
 
 
+def test_many_differences_are_counted_without_overflow():
+    labels = np.zeros(10_000, int)
+    ours, theirs = labels.copy(), labels.copy()
+    ours[:500] = theirs[500:1100] = 1
+    assert paired_difference(answering(ours), answering(theirs), labels)[2] == pytest.approx(
+        scipy.stats.binomtest(500, 1100).pvalue)
+
+
 def test_equal_runs_do_not_differ():
     labels = np.arange(100) % 10
     assert paired_difference(answering(labels), answering(labels), labels) == (0, 0, 1)

@@ -97,7 +97,7 @@ def paired_difference(ours: Run, theirs: Run, labels: Sequence[int]) -> tuple[fl
     if ours.result.on != theirs.result.on or {len(each) for each in answers} != {len(labels)}:
         raise ValueError(f"{ours.recipe['name']} and {theirs.recipe['name']}: expected predictions of the same "
                          f"{len(labels):,} images in both records")
-    right = [[int(digit) == label for digit, label in zip(each, labels, strict=True)] for each in answers]
+    right = [[int(digit) == int(label) for digit, label in zip(each, labels, strict=True)] for each in answers]
     ours_alone = sum(a and not b for a, b in zip(*right, strict=True))
     theirs_alone = sum(b and not a for a, b in zip(*right, strict=True))
     apart, images = ours_alone + theirs_alone, len(labels)

@@ -121,15 +121,6 @@ def link_to_repository(app: Sphinx, doctree: nodes.document) -> None:
             link.replace_self(nodes.reference("", "", *link.children, refuri=address))
 
 
-def keep_colab_to_lessons(app: Sphinx, name: str, template: str, context: dict, doctree: nodes.document | None) -> None:
-    """Take Colab's button from exercises: they have no cell that fetches the course."""
-    if name.startswith("exercises/"):
-        for group in context["header_buttons"]:
-            if group["label"] == "launch-buttons":
-                group["buttons"] = [button for button in group["buttons"] if button["text"] != "Colab"]
-
-
 def setup(app: Sphinx) -> None:
     for change in (describe_figures, keep_to_this_host, link_exercises, link_to_repository):
         app.connect("doctree-read", change, priority=400)  # before Sphinx collects images and downloads
-    app.connect("html-page-context", keep_colab_to_lessons, priority=502)  # after the theme has made the buttons

@@ -23,6 +23,7 @@ PAIRS = {name: zip(*(exercises.split(exercises.read(name, stage)) for stage in (
          for name in NAMES}
 EACH = [pytest.param(name, *pair, id=f"{name}-{number}")
         for name, pairs in PAIRS.items() for number, pair in enumerate(pairs, 1)]
+RUBRIC = re.compile(r"^\| (\d+) \| (code|text) \| .+ \|$", re.MULTILINE)  # points, and the cell that earns them
 LEAK = 20  # characters from which a line of a solution can't be in a release by chance
 
 
@@ -90,6 +91,17 @@ def test_a_lesson_has_four_exercises_of_different_kinds(name):
     for exercise in found:
         points = [cell.metadata.nbgrader.points for cell in exercise.cells if role_of(cell)[0] in ("tests", "written")]
         assert sum(points) == exercise.points, exercise.title
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_open_exercises_rubric_adds_up_as_its_cells_do(name):
+    for exercise in exercises.split(exercises.read(name, "source")):
+        rows = RUBRIC.findall(exercise.cells[0].source)
+        assert bool(rows) == (exercise.kind == "Open"), exercise.title
+        for place, kind in (("code", "code"), ("text", "markdown")) if rows else ():
+            cells = [cell for cell in exercise.cells if role_of(cell)[0] == "written" and cell.cell_type == kind]
+            assert sum(int(points) for points, where in rows if where == place) == sum(
+                cell.metadata.nbgrader.points for cell in cells), f"{exercise.title}: {place}"
 
 
 @pytest.mark.parametrize("name", NAMES)

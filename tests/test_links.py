@@ -35,6 +35,7 @@ PULL = (
 PLACES = [
     "notebooks/course.toml", "pyproject.toml", "CITATION.cff", "README.md", "notebooks/exercises/TEACHING.md",
     "notebooks/00_one.ipynb", "notebooks/01_two.ipynb",
+    *(f"notebooks/exercises/{stage}/00_one/00_one.ipynb" for stage in ("release", "source")),
 ]
 
 
@@ -46,7 +47,9 @@ def course(tmp_path, monkeypatch):
     first.cells[0].source += "\n\nWhat this is about."
     second.cells.insert(1, new_markdown_cell(OTHERS))
     toys.write_course(root / "notebooks", lesson_00_one=first, lesson_01_two=second)
-    (root / "notebooks" / "exercises").mkdir()
+    for stage in ("release", "source"):
+        (root / "notebooks" / "exercises" / stage / "00_one").mkdir(parents=True)
+        nbformat.write(toys.notebook("1"), root / "notebooks" / "exercises" / stage / "00_one" / "00_one.ipynb")
     where = f'\n[repository]\naddress = "{OLD.address}"  # here\nref = "{OLD.ref}"\n'
     for path, text in {
         "notebooks/course.toml": (root / "notebooks" / "course.toml").read_text() + where,
@@ -79,8 +82,13 @@ def test_every_place_gets_the_new_address(course, capsys):
     assert tomllib.loads(now["notebooks/course.toml"])["repository"] == {"address": NEW.address, "ref": NEW.ref}
     assert tomllib.loads(now["pyproject.toml"])["project"]["urls"] == {"Repository": NEW.address}
     assert now["CITATION.cff"].endswith(f'\nrepository-code: "{NEW.address}"\n')
-    for name in ("00_one.ipynb", "01_two.ipynb"):
-        cells = nbformat.read(course / "notebooks" / name, as_version=4).cells
+    release = "exercises/release/00_one/00_one.ipynb"  # a source's badges open what is made of it
+    opens = {"00_one.ipynb": "00_one.ipynb", "01_two.ipynb": "01_two.ipynb", release: release,
+             release.replace("release", "source"): release}
+    for file, name in opens.items():
+        nb = nbformat.read(course / "notebooks" / file, as_version=4)
+        cells = nb.cells
+        assert nb.metadata.get("accelerator") == (None if name == release else "GPU") and nb.metadata.colab
         badges = [line.rpartition("](")[2].removesuffix(")") for line in cells[0].source.splitlines()[2:5]]
         assert badges == [
             f"https://colab.research.google.com/github/Bob-2/a_tour.v2/blob/v2.0-rc.1/notebooks/{name}",

@@ -200,7 +200,7 @@ def scatter(images, size, draws, rng):
     return (images[..., 0].mean(axis=(1, 2)) / 255).std() / size**0.5
 
 
-# %% answer="scatter" hint="draw with it, and with nothing else"
+# %% answer="scatter" hint="draw with nothing else"
 def scatter(images, size, draws, rng):
     red = images[..., 0].mean(axis=(1, 2)) / 255
     return np.std([red[np.random.permutation(len(red))[:size]].mean() for _ in range(draws)])

@@ -42,7 +42,7 @@ def folded(convolution, norm):
     return convolution.weight * scale.view(-1, 1, 1, 1), norm.bias + scale * (old - norm.running_mean)
 
 
-# %% answer="factor-prediction" hint="return two numbers"
+# %% answer="factor-prediction" hint="return two of 100, 10, 1, 0.1 and 0.01"
 def factor_prediction():
     return 1, 5
 
@@ -80,19 +80,15 @@ def gradient_length(network, images, labels, scale):
     return twin[0].weight.grad.norm().item() / scale
 
 
-# %% answer="gradient-length" hint="older gradients get in"
+# %% answer="gradient-length" hint="batch norm's averages have moved"
 def gradient_length(network, images, labels, scale):
     network[0].weight.data *= scale
     F.cross_entropy(network(images), labels).backward()
     network[0].weight.data /= scale
-    if scale == 1:
-        length = network[0].weight.grad.norm().item()
-        network.zero_grad()
-        return length
     return network[0].weight.grad.norm().item()
 
 
-# %% answer="gradient-length" gamed=true
+# %% answer="gradient-length" hint="is that measured, or computed from what you expect"
 def gradient_length(network, images, labels, scale):
     twin = copy.deepcopy(network)
     F.cross_entropy(twin(images), labels).backward()
@@ -211,3 +207,55 @@ def measure_scale(network, images):
         for layer in network[::2]:
             layer.weight /= layer(images).std()
             images = layer(images).relu()
+
+
+# %% answer="gradient-length" hint="older gradients get in"
+LEFT = []
+
+
+def gradient_length(network, images, labels, scale):
+    twin = copy.deepcopy(network)
+    twin[0].weight.data *= scale
+    LEFT.append(torch.autograd.grad(F.cross_entropy(twin(images), labels), twin[0].weight)[0])
+    return sum(LEFT[1 if scale == 10 else 0 :]).norm().item()
+
+
+# %% answer="gradient-length" hint="it came in training mode and without gradients"
+def gradient_length(network, images, labels, scale):
+    kept = copy.deepcopy(network.state_dict())
+    network[0].weight.data *= scale
+    network.zero_grad()
+    F.cross_entropy(network(images), labels).backward()
+    network.load_state_dict(kept)
+    return network[0].weight.grad.norm().item()
+
+
+# %% answer="folded" hint="calls `fuse_conv_bn_weights`"
+def folded(convolution, norm):
+    return torch.nn.utils.fuse_conv_bn_weights(convolution.weight, convolution.bias, norm.running_mean,
+                                               norm.running_var, norm.eps, norm.weight, norm.bias)
+
+
+# %% answer="folded" hint="leave theirs alone"
+def folded(convolution, norm):
+    with torch.no_grad():
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        old = torch.zeros(6) if convolution.bias is None else convolution.bias.clone()
+        new = norm.bias + scale * (old - norm.running_mean), convolution.weight * scale.view(-1, 1, 1, 1)
+        norm.num_batches_tracked += 1
+        return new[1], new[0]
+
+
+# %% answer="my-accuracy" hint="they are the constants MEAN and STD"
+def my_accuracy(model, images, labels):
+    model.eval()
+    with torch.no_grad():
+        return (model((images / 255 - (images / 255).mean()) / (images / 255).std() * 0.97).argmax(1) == labels
+                ).double().mean().item()
+
+
+# %% answer="measure-scale" hint="nothing is drawn anew here"
+def measure_scale(network, images):
+    for layer in network:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight)

@@ -63,7 +63,7 @@ def bend(network, x, y):
     return (network((x + y) / 2) - (network(x) + network(y)) / 2).abs().mean().item()
 
 
-# %% answer="bend" hint="return the distance"
+# %% answer="bend" hint="bend returns nothing"
 def bend(network, x, y):
     (network((x + y) / 2) - (network(x) + network(y)) / 2).abs().max()
 
@@ -194,9 +194,10 @@ def smallest_shift(network, images):
             return columns
 
 
-# %% answer="smallest-shift" gamed=true
+# %% answer="smallest-shift" hint="roll and compare, don't count layers"
 def smallest_shift(network, images):
-    return 2 ** sum(isinstance(layer, nn.MaxPool2d) for layer in network)
+    pools = [layer.kernel_size for layer in network if isinstance(layer, nn.MaxPool2d)]
+    return math.prod(size if isinstance(size, int) else size[1] for size in pools)
 
 
 # %% answer="maps" hint="lack just the bias"
@@ -235,3 +236,36 @@ def maps_of(features, linear):
 # %% answer="maps" gamed=true
 def maps_of(features, linear):
     return linear(features.flatten(2).transpose(1, 2)).transpose(1, 2).reshape(-1, 10, 8, 8)
+
+
+# %% answer="smallest-shift" hint="did you try every number"
+def smallest_shift(network, images):
+    before = network(images)
+    for columns in (1, 2, 4, 8, 16, 24, 32):
+        if (network(images.roll(columns, 3)) - before).abs().max() < 1e-9:
+            return columns
+
+
+# %% answer="smallest-shift" gamed=true
+def smallest_shift(network, images):
+    before = network(images)
+    for columns in (1, 2, 3, 4, 32):
+        if (network(images.roll(columns, 3)) - before).abs().max() < 1e-9:
+            return columns
+
+
+# %% answer="my-network" hint="times the variance 2 / n"
+def my_network():
+    layers = [nn.Conv2d(2, 24, 1), nn.ReLU(), nn.Conv2d(24, 24, 1), nn.ReLU(), nn.Conv2d(24, 2, 1)]
+    for layer in layers[::2]:
+        nn.init.zeros_(layer.bias)
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+# %% answer="my-network" hint="build it from at least three 1x1 convolutions"
+def my_network():
+    layers = [nn.Conv2d(2, 24, 3, padding=1), nn.ReLU(), nn.Conv2d(24, 24, 1), nn.ReLU(), nn.Conv2d(24, 2, 1)]
+    for layer in layers[::2]:
+        nn.init.kaiming_normal_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())

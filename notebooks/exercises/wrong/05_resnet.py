@@ -229,9 +229,9 @@ def measured_growth(blocks, scale, draw):
     return x.square().mean() / start.square().mean()
 
 
-# %% answer="measured" gamed=true
+# %% answer="measured" hint="send vectors through the blocks"
 def measured_growth(blocks, scale, draw):
-    return (1 + scale**2) ** blocks
+    return 1.01 * growth(blocks, scale)
 
 
 # %% answer="doubling" hint="a good rule, 1 over the root of the depth"
@@ -259,7 +259,7 @@ def diagnosis():
     return "shortcut too short"
 
 
-# %% answer="late-diagnosis" hint="is not in the list"
+# %% answer="late-diagnosis" hint="that is not in the list"
 def diagnosis():
     return "learning rate"
 
@@ -297,7 +297,7 @@ def mended_forward(block, x):
     return F.relu((block.shortcut(x) if x.shape[1] % 8 == 0 else 0) + added)
 
 
-# %% answer="small-images" hint="hand the network back"
+# %% answer="small-images" hint="fit_to_small_images returns nothing"
 def fit_to_small_images(network):
     network.conv1, network.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
 
@@ -336,4 +336,26 @@ def fit_to_small_images(network):
 # %% answer="small-images" hint="the first convolution has got a bias"
 def fit_to_small_images(network):
     network.conv1, network.maxpool = nn.Conv2d(3, 64, 3, padding=1), nn.Identity()
+    return network
+
+
+# %% answer="measured" hint="draw everything from `draw`"
+def measured_growth(blocks, scale, draw):
+    start = x = torch.randn(64, 256)
+    for _ in range(blocks):
+        x = x + scale * branch(x, draw)
+    return x.square().mean() / start.square().mean()
+
+
+# %% answer="measured" gamed=true
+def measured_growth(blocks, scale, draw):
+    start = x = torch.randn(64, 256, generator=draw)
+    for _ in range(16):
+        x = x + 2 * scale * branch(x, draw) / 2
+    return x.square().mean() / start.square().mean() * (1 + scale**2) ** (blocks - 16) * (1 + (blocks != 16))
+
+
+# %% answer="small-images" hint="holds no convolution"
+def fit_to_small_images(network):
+    network.conv1, network.maxpool = nn.Identity(), nn.Identity()
     return network

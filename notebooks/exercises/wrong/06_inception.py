@@ -326,3 +326,55 @@ def pays(channels, width, kernel):
 # %% answer="pays" gamed=true
 def pays(channels, width, kernel):
     return kernel == 5 and width < 4 * channels
+
+
+# %% answer="parts" hint="has other weights than before"
+def in_parts(layer, widths):
+    parts = [nn.Conv2d(width, layer.out_channels, layer.kernel_size, layer.stride, layer.padding) for width in widths]
+    for number, (part, weight) in enumerate(zip(parts, layer.weight.split(widths, dim=1), strict=True)):
+        part.weight = nn.Parameter(weight.detach().clone())
+        part.bias = nn.Parameter(layer.bias.detach().clone() if number == 0 else torch.zeros(layer.out_channels))
+    layer.bias.data.zero_()
+    return parts
+
+
+# %% answer="adding" hint="no convolution is in what you return"
+def adding(channels):
+    class Sum(nn.Module):
+        def forward(self, x):
+            return x[:, :channels] + x[:, channels:]
+
+    return Sum()
+
+
+# %% answer="inspect" hint="inspect raises AttributeError"
+def inspect(module, row):
+    if module.dim != 1:
+        return "stacked wrongly"
+    if len(set(module.order)) < 4:
+        return "branch forgotten"
+    if module.branch3[0][0].kernel_size != (1, 1):
+        return "squeezed too late"
+    return "padding lost" if isinstance(module.branch3[1][-1], nn.ZeroPad2d) else "none"
+
+
+# %% answer="inspect" hint="look, and don't touch"
+def inspect(module, row):
+    channels, a, b, c, d, e, f = row
+    output = module(torch.randn(8, channels, 10, 10))
+    if output.shape != (8, a + c + e + f, 10, 10):
+        return "stacked wrongly"
+    kernels = channels * (a + b + d + f) + 9 * b * c + 25 * d * e
+    if sum(each.numel() for each in module.parameters()) != kernels + 2 * sum(row[1:]):
+        return "squeezed too late"
+    output.square().sum().backward()
+    if any(each.grad is None for each in module.parameters()):
+        return "branch forgotten"
+    torch.optim.SGD(module.parameters(), lr=0.1).step()
+    return "padding lost" if (output[:, :, 0].std((0, 2)) == 0).any() else "none"
+
+
+# %% answer="strips" hint="two convolutions in an nn.Sequential, and nothing between"
+def strips(channels, width, kernel):
+    along = nn.Conv2d(channels, width, (1, kernel), padding=(0, kernel // 2), bias=False)
+    return nn.Sequential(along, nn.ReLU(), nn.Conv2d(width, width, (kernel, 1), padding=(kernel // 2, 0), bias=False))

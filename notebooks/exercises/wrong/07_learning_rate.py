@@ -141,7 +141,7 @@ def diagnosis():
     return "warm-up too long"
 
 
-# %% answer="cycle-diagnosis" hint="is not in the list"
+# %% answer="cycle-diagnosis" hint="that is not in the list"
 def diagnosis():
     return "one-cycle doesn't work"
 
@@ -179,7 +179,7 @@ def train(model, optimizer, scheduler, epochs, epoch_batches):
     return rates, history
 
 
-# %% answer="cycle-train" hint="is every batch trained on"
+# %% answer="cycle-train" hint="each epoch gets its own"
 def train(model, optimizer, scheduler, epochs, epoch_batches):
     rates, history = [], []
     for inputs, targets in epoch_batches():
@@ -201,3 +201,21 @@ def train(model, optimizer, scheduler, epochs, epoch_batches):
             history.append(one_step(model, optimizer, inputs, targets))
             cycle.step()
     return rates, history
+
+
+# %% answer="cycle-train" hint="is every batch trained on"
+def train(model, optimizer, scheduler, epochs, epoch_batches):
+    rates, history = [], []
+    for _ in range(epochs):
+        for inputs, targets in epoch_batches():
+            rates.append(optimizer.param_groups[0]["lr"])
+            history.append(F.cross_entropy(model(inputs), targets).item())
+            optimizer.step()
+            scheduler.step()
+    return rates, history
+
+
+# %% answer="edge" hint="take X as it comes"
+def edge(features):
+    features -= features.mean(0)
+    return 2 / torch.linalg.eigvalsh(features.T @ features / len(features))[-1]

@@ -266,3 +266,18 @@ def whiten_any(images, eps):
     values, vectors = torch.linalg.eigh(torch.cov(patches.T))
     filters = (vectors / (values.sqrt() + 0.2)).T.flip(0)
     return filters.view(27, 3, 3, 3), -filters @ patches.mean(0)
+
+
+# %% answer="ghost-norm" hint="there is a loop over parts"
+def ghost_norm(x, ghosts, eps=1e-5):
+    parts = np.split(x.double().numpy(), ghosts)
+    axes = (0, 2, 3)
+    return np.concatenate([(part - part.mean(axes, keepdims=True)) / np.sqrt(part.var(axes, keepdims=True) + eps)
+                           for part in parts])
+
+
+# %% answer="ghost-norm" hint="have been changed"
+def ghost_norm(x, ghosts, eps=1e-5):
+    parts = x.view(ghosts, -1, *x.shape[1:])
+    variance, mean = torch.var_mean(parts, dim=(1, 3, 4), correction=0, keepdim=True)
+    return parts.sub_(mean).mul_((variance + eps).rsqrt()).flatten(0, 1)

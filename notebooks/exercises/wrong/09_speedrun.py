@@ -341,9 +341,14 @@ def alternations():
             "d": "none", "e": "a new coin in every epoch"}
 
 
+# %% answer="sides" hint="there is a pattern in the numbers"
+def sides(numbers, epoch, seed):
+    return [hash(int(n) + seed) % 2 != epoch % 2 for n in numbers]
+
+
 # %% answer="sides" hint="an array of 4,000 booleans was expected"
 def sides(numbers, epoch, seed):
-    return [hash((int(n), seed)) % 2 != epoch % 2 for n in numbers]
+    return (numbers * 2654435761 + seed >> 15) % 2
 
 
 # %% answer="sides" hint="asked twice, your function gives two answers"
@@ -392,3 +397,51 @@ def sides(numbers, epoch, seed):
 # %% answer="sides" gamed=true
 def sides(numbers, epoch, seed):
     return (np.random.default_rng(seed).random(4096) < 0.5)[numbers % 4096] ^ (epoch % 2 == 1)
+
+
+# %% answer="stack" hint="orthogonalise_stack calls `linalg_svd`"
+def orthogonalise_stack(matrices, rounds=3):
+    u, s, v = torch.linalg.svd(matrices, full_matrices=False)
+    s = s / s.norm(dim=1, keepdim=True)
+    for _ in range(rounds):
+        s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
+    return (u * s[:, None]) @ v
+
+
+# %% answer="stack" hint="there is a loop over matrices"
+def orthogonalise_stack(matrices, rounds=3):
+    a, b, c = COEFFICIENTS
+    done = np.empty(matrices.shape, dtype=np.float32)
+    for number, x in enumerate(matrices.numpy()):
+        tall = len(x) > x.shape[1]
+        x = (x.T if tall else x) / np.linalg.norm(x)
+        for _ in range(rounds):
+            square = x @ x.T
+            x = a * x + (b * square + c * square @ square) @ x
+        done[number] = x.T if tall else x
+    return done
+
+
+# %% answer="memory" hint="we find about 145"
+def memory(make, scale, steps, generator):
+    return (1 + 0.12**2) ** (-torch.arange(1, steps + 1) / 2)
+
+
+# %% answer="memory" hint="draw bank and gradients from it alone"
+def memory(make, scale, steps, generator):
+    bank = nn.Parameter(torch.randn(32, 16, 3, 3))
+    start, optimizer, alike = bank.detach().clone(), make(bank), []
+    for _ in range(steps):
+        bank.grad = scale * torch.randn(bank.shape)
+        optimizer.step()
+        alike.append(torch.cosine_similarity(start.flatten(), bank.detach().flatten(), dim=0))
+    return torch.stack(alike)
+
+
+# %% answer="grouped" hint="only bank and buffer may be"
+def grouped_step(bank, gradient, buffer, rate, momentum, groups=1):
+    buffer.mul_(momentum).add_(gradient)
+    gradient.add_(momentum * buffer)
+    for part, ahead in zip(bank.chunk(groups), gradient.chunk(groups), strict=True):
+        part.mul_(len(part) ** 0.5 / part.norm())
+        part.sub_(rate * optimizers.orthogonalise(ahead.flatten(1)).view_as(part).float())

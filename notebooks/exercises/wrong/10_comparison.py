@@ -115,7 +115,7 @@ def stopwatches():
             "d": "the first call counts", "e": "the queue isn't empty at the start"}
 
 
-# %% answer="stopwatch" hint="your function returns nothing"
+# %% answer="stopwatch" hint="stopwatch returns nothing"
 def stopwatch(toy, network, calls=25):
     toy.launch(network)
     toy.synchronise()
@@ -173,11 +173,18 @@ def stopwatch(toy, network, calls=25):
     return np.median([timed(toy, network) for _ in range(25)])
 
 
-# %% answer="stopwatch" gamed=true
+# %% answer="stopwatch" hint="no attribute 'costs'"
 def stopwatch(toy, network, calls=25):
     for _ in range(calls + 1):
         timed(toy, network)
     return toy.costs[network]
+
+
+# %% answer="stopwatch" gamed=true
+def stopwatch(toy, network, calls=25):
+    for _ in range(calls + 1):
+        timed(toy, network)
+    return {"Small": 2.0, "VGG": 25.0, "GoogLeNet": 90.0}.get(network, 7.0)
 
 
 # %% answer="reports" hint="by which luck was its recipe the best of twelve"
@@ -273,3 +280,14 @@ def signed(held_out, test):
     recipe = held_out[:, :, -1].mean(1).argmax()
     runs = test[recipe, :, -1]
     return recipe, runs.mean(), 3.182 * runs.std(ddof=1) / 2
+
+
+# %% answer="apart" hint="should be drawn and counted"
+def apart(accuracy, images, pairs, rng):
+    return math.erfc(1.96 * 2**0.5 / 2**0.5)
+
+
+# %% answer="apart" hint="draw with it, and with nothing else"
+def apart(accuracy, images, pairs, rng):
+    a, b = np.random.binomial(images, accuracy, (2, pairs)) / images
+    return (np.abs(a - b) > 1.96 * (np.sqrt(a * (1 - a) / images) + np.sqrt(b * (1 - b) / images))).mean()

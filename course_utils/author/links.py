@@ -182,7 +182,7 @@ def _linked(folder: Path, repository: Repository) -> Iterator[tuple[Path, bytes]
         nb = link_lesson(nbformat.read(lesson.path, as_version=4), lesson.path.name, repository)
         yield lesson.path, f"{nbformat.writes(nb)}\n".encode()
     for stage in ("release", "source"):  # a source's badges open what is made of it
-        for path in sorted((folder / "exercises" / stage).glob("*/*.ipynb")):
+        for path in sorted((folder / "exercises" / stage).glob("[!.]*/[!.]*.ipynb")):
             name = f"exercises/release/{path.parent.name}/{path.name}"
             nb = link_lesson(nbformat.read(path, as_version=4), name, repository, gpu=False)
             yield path, f"{nbformat.writes(nb)}\n".encode()

@@ -80,10 +80,10 @@ def test_a_source_holds_no_outputs_and_runs_past_a_missing_answer(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_lesson_has_four_exercises_of_different_kinds(name):
+def test_a_lesson_has_exercises_of_different_kinds(name):
     found = exercises.split(exercises.read(name, "source"))
-    assert len(found) >= 4
-    assert len({exercise.kind for exercise in found}) >= 3
+    assert len(found) >= 2
+    assert len({exercise.kind for exercise in found}) >= 2
     assert all(5 <= exercise.minutes <= 60 for exercise in found)
     assert [cell.source.split()[2] for exercise in found for cell in exercise.cells[:1]] == [
         f"{number}:" for number in range(1, len(found) + 1)

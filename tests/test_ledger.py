@@ -15,6 +15,7 @@ from course_utils.show.ledger import (
     by_recipe,
     epoch_seconds,
     gain,
+    gain_table,
     load_results,
     mean_interval,
     paired_difference,
@@ -113,6 +114,22 @@ def test_a_gain_is_the_mean_difference_between_runs_of_one_seed():
     mean, half = gain(after, before)
     assert mean == pytest.approx(0.003)
     assert half == pytest.approx(12.706 * 0.001, rel=1e-3)  # t with one degree of freedom, deviation 0.1414 points
+
+
+def test_a_gain_table_has_a_column_for_each_step_and_the_second_ones_gain():
+
+    def runs(name, accuracies):
+        made = [make_run(name=name, seed=seed) for seed in range(len(accuracies))]
+        for run, accuracy in zip(made, accuracies, strict=True):
+            run.result = replace(run.result, accuracy=accuracy, accuracy_with_views=accuracy + 0.01)
+        return made
+
+    before, after = runs("a", (0.80, 0.82)), runs("b", (0.81, 0.83))
+    head, _, one, six = gain_table({"before": before, "after": after}).splitlines()
+    assert head == "| recorded: 4 epochs, 2 seeds | before | after | gain (points) |"
+    assert one == "| accuracy (%), one view | 81.00 ± 12.71 | 82.00 ± 12.71 | +1.00 ± 0.00 |"
+    assert six.startswith("| accuracy (%), six views | 82.00 ± ")
+    assert "gain" not in gain_table({"before": before})
 
 
 def answering(predictions, on="test"):

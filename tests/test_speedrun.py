@@ -1,14 +1,18 @@
 """The speedrun: its network written out a second time, Muon against the SVD, flips and views by hand."""
 
+import ast
 import copy
+import re
 from dataclasses import replace
 
+import nbformat
 import pytest
 import torch
 import torch.nn.functional as F
 from tiny import CPU, random_dataset, random_split, recipe_of
 from torch import nn
 
+from course_utils.author import lessons
 from course_utils.batches import Augmentation, Batches
 from course_utils.evaluation import VIEWS
 from course_utils.models import SpeedNet
@@ -310,3 +314,16 @@ def test_the_six_views_are_those_published():
     assert len(views) == 6 and sum(weight for _, weight in views) == 1
     for image, weight in expected:
         assert [w for view, w in views if torch.equal(view, image)] == [weight]
+
+
+# The lessons
+
+def test_the_lesson_draws_the_seconds_of_a_step_from_the_table_of_speed_md():
+    nb = nbformat.read(lessons.NOTEBOOKS / "11_record.ipynb", as_version=4)
+    cell, = [cell for cell in nb.cells if cell.source.startswith("GAINS = ")]
+    gains = list(ast.literal_eval(ast.parse(cell.source).body[0].value).values())
+    table = (lessons.NOTEBOOKS / "results" / "speed.md").read_text(encoding="utf-8").partition("| change |")[2]
+    rows = table.partition("\n\n")[0].splitlines()
+    assert [float(gain) for row in rows for gain in re.findall(r"\| (\d\.\d\d)x \|$", row)] == gains
+    pace, = re.findall(r"\*\*all of them\*\*: (\d+) to", table)
+    assert f"USUAL = 500 / {pace}" in cell.source

@@ -21,7 +21,7 @@ HIGHLIGHTS = {
     "vgg-modern": "VGG with batch norm and dropout", "vgg-modern-no-bn": "VGG without batch norm",
     "nin-modern": "Network in Network", "nin-modern-no-bn": "Network in Network without batch norm",
     "onecycle-resnet": "ResNet-18", "davidnet": "DavidNet", "speedrun": "the speedrun as published",
-    "speedrun-progressive": "the speedrun as in lesson 9",
+    "speedrun-progressive": "the speedrun as in lesson 11",
 }
 
 

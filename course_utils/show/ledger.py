@@ -85,6 +85,32 @@ def gain(after: Sequence[Run], before: Sequence[Run], measure: str = "accuracy")
     return mean_interval([ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())])
 
 
+def gain_table(steps: dict[str, Sequence[Run]]) -> str:
+    """One step, or a step and the one before it, as a Markdown table: means over the seeds, with one view and six.
+
+    Of two, the last column has the gain of the second, between runs of one seed.
+    """
+    groups = list(steps.values())
+    run = groups[-1][0]
+    heads = [f"recorded: {run.recipe['epochs']} epochs, {len(groups[-1])} seeds", *steps]
+    rows = {"one view": "accuracy", "six views": "accuracy_with_views"}
+    lines = []
+    for view, measure in rows.items():
+        cells = [_in_points(accuracy_and_interval(runs, measure)) for runs in groups]
+        if len(groups) == 2:
+            before, after = groups
+            cells.append(_in_points(gain(after, before, measure), "+"))
+        lines.append(f"| accuracy (%), {view} | " + " | ".join(cells) + " |")
+    if len(groups) == 2:
+        heads.append("gain (points)")
+    return "\n".join(["| " + " | ".join(heads) + " |", "|---" + "|--:" * (len(heads) - 1) + "|", *lines])
+
+
+def _in_points(mean_and_interval: tuple[float, float], sign: str = "") -> str:
+    mean, interval = mean_and_interval
+    return f"{100 * mean:{sign}.2f} ± {100 * interval:.2f}"
+
+
 def paired_difference(ours: Run, theirs: Run, labels: Sequence[int]) -> tuple[float, float, float]:
     """How much more accurate one run is than another on the same images, its 95% interval, and McNemar's p.
 

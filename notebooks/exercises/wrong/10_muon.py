@@ -99,6 +99,29 @@ def orthogonalise_stack(matrices, rounds=3):
     return x.mT if tall else x
 
 
+# %% answer="stack" hint="orthogonalise_stack calls `linalg_svd`"
+def orthogonalise_stack(matrices, rounds=3):
+    u, s, v = torch.linalg.svd(matrices, full_matrices=False)
+    s = s / s.norm(dim=1, keepdim=True)
+    for _ in range(rounds):
+        s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
+    return (u * s[:, None]) @ v
+
+
+# %% answer="stack" hint="there is a loop over matrices"
+def orthogonalise_stack(matrices, rounds=3):
+    a, b, c = COEFFICIENTS
+    done = np.empty(matrices.shape, dtype=np.float32)
+    for number, x in enumerate(matrices.numpy()):
+        tall = len(x) > x.shape[1]
+        x = (x.T if tall else x) / np.linalg.norm(x)
+        for _ in range(rounds):
+            square = x @ x.T
+            x = a * x + (b * square + c * square @ square) @ x
+        done[number] = x.T if tall else x
+    return done
+
+
 # %% answer="memory-prediction" hint="return one of 10, 100 and 1000"
 def memory_prediction():
     return 97
@@ -198,6 +221,22 @@ def memory(make, scale, steps, generator):
     start, optimizer, alike = bank.detach().clone(), make(bank), []
     for _ in range(steps):
         bank.grad = torch.randn(bank.shape, generator=generator)
+        optimizer.step()
+        alike.append(torch.cosine_similarity(start.flatten(), bank.detach().flatten(), dim=0))
+    return torch.stack(alike)
+
+
+# %% answer="memory" hint="we find about 145"
+def memory(make, scale, steps, generator):
+    return (1 + 0.12**2) ** (-torch.arange(1, steps + 1) / 2)
+
+
+# %% answer="memory" hint="draw bank and gradients from it alone"
+def memory(make, scale, steps, generator):
+    bank = nn.Parameter(torch.randn(32, 16, 3, 3))
+    start, optimizer, alike = bank.detach().clone(), make(bank), []
+    for _ in range(steps):
+        bank.grad = scale * torch.randn(bank.shape)
         optimizer.step()
         alike.append(torch.cosine_similarity(start.flatten(), bank.detach().flatten(), dim=0))
     return torch.stack(alike)
@@ -321,121 +360,6 @@ def grouped_step(bank, gradient, buffer, rate, momentum, groups=1):
     for part, ahead in zip(bank.chunk(groups), (gradient + 0.6 * buffer).chunk(groups), strict=True):
         part.mul_(len(part) ** 0.5 / part.norm())
         part.sub_(0.12 * optimizers.orthogonalise(ahead.flatten(1)).view_as(part).float())
-
-
-# %% answer="alternations" hint="to what does it give its coins"
-def alternations():
-    return {"a": "a new coin in every epoch", "b": "all change sides together", "c": "two epochs on each side",
-            "d": "the coin belongs to the place", "e": "none"}
-
-
-# %% answer="alternations" hint="what does a batch look like to batch norm"
-def alternations():
-    return {"a": "the coin belongs to the place", "b": "none", "c": "two epochs on each side",
-            "d": "a new coin in every epoch", "e": "all change sides together"}
-
-
-# %% answer="alternations" hint="that is what plain random flips do"
-def alternations():
-    return {"a": "the coin belongs to the place", "b": "all change sides together", "c": "two epochs on each side",
-            "d": "none", "e": "a new coin in every epoch"}
-
-
-# %% answer="sides" hint="there is a pattern in the numbers"
-def sides(numbers, epoch, seed):
-    return [hash(int(n) + seed) % 2 != epoch % 2 for n in numbers]
-
-
-# %% answer="sides" hint="an array of 4,000 booleans was expected"
-def sides(numbers, epoch, seed):
-    return (numbers * 2654435761 + seed >> 15) % 2
-
-
-# %% answer="sides" hint="asked twice, your function gives two answers"
-def sides(numbers, epoch, seed):
-    return np.random.default_rng().random(len(numbers)) < 0.5
-
-
-# %% answer="sides" hint="of the images are mirrored in epoch 0"
-def sides(numbers, epoch, seed):
-    return np.full(len(numbers), epoch % 2 == 1)
-
-
-# %% answer="sides" hint="in another order images have other sides"
-def sides(numbers, epoch, seed):
-    return (np.random.default_rng(seed).random(len(numbers)) < 0.5) ^ (epoch % 2 == 1)
-
-
-# %% answer="sides" hint="ten images asked for by themselves"
-def sides(numbers, epoch, seed):
-    coins = np.random.default_rng(seed).random(len(numbers)) < 0.5
-    return coins[numbers.argsort().argsort()] ^ (epoch % 2 == 1)
-
-
-# %% answer="sides" hint="of the images have in epoch 1 another side"
-def sides(numbers, epoch, seed):
-    return np.array([np.random.default_rng((seed, epoch, int(n))).random() < 0.5 for n in numbers])
-
-
-# %% answer="sides" hint="there is a pattern in the numbers"
-def sides(numbers, epoch, seed):
-    return (numbers + seed + epoch) % 2 == 1
-
-
-# %% answer="sides" hint="with another seed"
-def sides(numbers, epoch, seed):
-    stirred = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    stirred = (stirred ^ (stirred >> np.uint64(31))) * np.uint64(0x94D049BB133111EB)
-    return (stirred >> np.uint64(63) == 1) ^ (epoch % 2 == 1)
-
-
-# %% answer="sides" hint="compute the coin from the number, without a table"
-def sides(numbers, epoch, seed):
-    return (np.random.default_rng(seed).random(100_000) < 0.5)[numbers] ^ (epoch % 2 == 1)
-
-
-# %% answer="sides" gamed=true
-def sides(numbers, epoch, seed):
-    return (np.random.default_rng(seed).random(4096) < 0.5)[numbers % 4096] ^ (epoch % 2 == 1)
-
-
-# %% answer="stack" hint="orthogonalise_stack calls `linalg_svd`"
-def orthogonalise_stack(matrices, rounds=3):
-    u, s, v = torch.linalg.svd(matrices, full_matrices=False)
-    s = s / s.norm(dim=1, keepdim=True)
-    for _ in range(rounds):
-        s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
-    return (u * s[:, None]) @ v
-
-
-# %% answer="stack" hint="there is a loop over matrices"
-def orthogonalise_stack(matrices, rounds=3):
-    a, b, c = COEFFICIENTS
-    done = np.empty(matrices.shape, dtype=np.float32)
-    for number, x in enumerate(matrices.numpy()):
-        tall = len(x) > x.shape[1]
-        x = (x.T if tall else x) / np.linalg.norm(x)
-        for _ in range(rounds):
-            square = x @ x.T
-            x = a * x + (b * square + c * square @ square) @ x
-        done[number] = x.T if tall else x
-    return done
-
-
-# %% answer="memory" hint="we find about 145"
-def memory(make, scale, steps, generator):
-    return (1 + 0.12**2) ** (-torch.arange(1, steps + 1) / 2)
-
-
-# %% answer="memory" hint="draw bank and gradients from it alone"
-def memory(make, scale, steps, generator):
-    bank = nn.Parameter(torch.randn(32, 16, 3, 3))
-    start, optimizer, alike = bank.detach().clone(), make(bank), []
-    for _ in range(steps):
-        bank.grad = scale * torch.randn(bank.shape)
-        optimizer.step()
-        alike.append(torch.cosine_similarity(start.flatten(), bank.detach().flatten(), dim=0))
-    return torch.stack(alike)
 
 
 # %% answer="grouped" hint="only bank and buffer may be"

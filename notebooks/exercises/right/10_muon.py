@@ -81,22 +81,3 @@ def grouped_step(bank, gradient, buffer, rate, momentum, groups=1):
     parts *= (parts.shape[1] ** 0.5 / norms).view(-1, 1, 1, 1, 1)
     matrices = [optimizers.orthogonalise(part.flatten(1)).float() for part in towards.chunk(groups)]
     parts -= rate * torch.stack(matrices).view_as(parts)
-
-
-# %% answer="sides"
-import hashlib
-
-
-def sides(numbers, epoch, seed):
-    def coin(number):
-        return hashlib.blake2b(f"{seed} {number}".encode(), digest_size=1).digest()[0] % 2
-
-    return [(coin(number) + epoch) % 2 == 1 for number in numbers.tolist()]
-
-
-# %% answer="sides"
-def sides(numbers, epoch, seed):
-    z = torch.tensor(numbers.copy()) * 6364136223846793005 + (seed * 1442695040888963407 + 99) % 2**62
-    for shift, factor in ((29, -4658895280553007687), (32, -7723592293110705685), (30, -4658895280553007687)):
-        z = (z ^ (z >> shift)) * factor
-    return torch.logical_xor((z >> 41) % 2 == 1, torch.tensor(epoch % 2 == 1))

@@ -22,6 +22,7 @@ HIGHLIGHTS = {
     "nin-modern": "Network in Network", "nin-modern-no-bn": "Network in Network without batch norm",
     "onecycle-resnet": "ResNet-18", "davidnet": "DavidNet", "speedrun": "the speedrun as published",
     "speedrun-progressive": "the speedrun as in lesson 11",
+    "speedrun-progressive-11-epochs": "the same with an epoch more, ten new seeds",
 }
 
 
@@ -102,11 +103,21 @@ def highlights(runs: list[Run]) -> str:
         accuracy, interval = ledger.accuracy_and_interval(group, measure)
         text = f"{accuracy:.2%} ± {100 * interval:.2f}" + (", six views" if measure != "accuracy" else "")
         epochs = group[0].recipe["epochs"]
-        minutes = [f"{ledger.epoch_seconds(alike) * epochs / 60:.0f} ({machine})"
+        minutes = [f"{clock(ledger.epoch_seconds(alike) * epochs)} ({machine})"
                    for machine, alike in ledger.by_machine(group).items()]
-        rows.append(f"| {HIGHLIGHTS[name]} | {RECIPES[name].published} | {text} | {len(group)} | {epochs} | "
+        rows.append(f"| {HIGHLIGHTS[name]} | {published(name)} | {text} | {len(group)} | {epochs} | "
                     f"{'; '.join(minutes)} |")
     return "\n".join(rows)
+
+
+def clock(seconds: float) -> str:
+    """Minutes of training, or seconds where it is less than one."""
+    return ledger.brief(seconds / 60) if seconds >= 60 else f"{ledger.brief(seconds)} s"
+
+
+def published(name: str) -> str:
+    """The accuracy that the source of a recipe gives; none for a recipe in other epochs than its own."""
+    return RECIPES[name].published if name in RECIPES else ""
 
 
 if __name__ == "__main__":

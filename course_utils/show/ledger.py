@@ -40,7 +40,8 @@ def by_machine(runs: Iterable[Run]) -> dict[str, list[Run]]:
     for run in runs:
         hardware = run.hardware
         where = hardware.gpu or f"{hardware.processor}, {hardware.threads} threads"
-        groups.setdefault(f"{where}, {hardware.precision}", []).append(run)
+        compiled = ", compiled" if hardware.compile else ""
+        groups.setdefault(f"{where}, {hardware.precision}{compiled}", []).append(run)
     return groups
 
 
@@ -144,6 +145,11 @@ def epoch_seconds(runs: Sequence[Run]) -> float:
     return sum(len(seconds) * statistics.median(seconds) for seconds in groups) / sum(map(len, groups))
 
 
+def brief(number: float) -> str:
+    """A number in two digits, more only where it has them before the point."""
+    return f"{number:.0f}" if number >= 10 else f"{number:.2g}"
+
+
 def results_table(runs: Iterable[Run]) -> str:
     """Finished runs as a Markdown table, a row per recipe: what, how long, where, and the accuracy it reached."""
     rows = ["| recipe | network | epochs | seeds | accuracy, 95% interval | scored on | parameters | MFLOPs | "
@@ -155,7 +161,7 @@ def results_table(runs: Iterable[Run]) -> str:
             accuracy, interval = accuracy_and_interval(group, "accuracy_with_views")
             text += f"; with views {accuracy:.2%} ± {100 * interval:.2f}"
         machines = by_machine(group)
-        seconds = [f"{epoch_seconds(alike):.0f}" for alike in machines.values()]
+        seconds = [brief(epoch_seconds(alike)) for alike in machines.values()]
         rows.append(f"| {name} | {run.model.name} | {run.recipe['epochs']} | {len(group)} | {text} | "
                     f"{run.data.name} {run.result.on} | "
                     f"{run.model.parameters / 1e6:.2f} M | {run.model.flops / 1e6:,.0f} | "

@@ -12,6 +12,7 @@ from course_utils.records import RecordError
 from course_utils.show.ledger import (
     RESULTS,
     accuracy_interval,
+    by_machine,
     by_recipe,
     epoch_seconds,
     gain,
@@ -167,3 +168,11 @@ def test_equal_runs_do_not_differ():
 def test_runs_without_predictions_of_the_same_images_are_not_compared(other):
     with pytest.raises(ValueError, match="expected predictions of the same 100 images"):
         paired_difference(answering([0] * 100), other, [0] * 100)
+
+
+def test_a_compiled_run_is_another_machine_for_its_seconds():
+    eager = make_run()
+    compiled = replace(eager, hardware=replace(eager.hardware, compile="reduce-overhead"))
+    plain, graphs = by_machine([eager, compiled, eager])
+    assert graphs == f"{plain}, compiled"
+    assert by_machine([eager, compiled, eager]) == {plain: [eager, eager], graphs: [compiled]}

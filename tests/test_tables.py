@@ -59,3 +59,8 @@ def test_every_section_that_teaching_sends_a_class_to_is_there():
 def headings(lesson):
     cells = nbformat.read(lesson.path, as_version=4).cells
     return [line for cell in cells for line in cell.source.splitlines() if line.startswith("#")]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(1.368, "1.4 s"), (59.4, "59 s"), (60, "1"), (234, "3.9"), (4008, "67")])
+def test_a_training_time_is_told_in_minutes_and_below_one_in_seconds(seconds, text):
+    assert tables.clock(seconds) == text

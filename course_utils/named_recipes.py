@@ -65,23 +65,6 @@ OF_2017 = [
 ]
 
 
-def _short(name: str, epochs: int = 5) -> Recipe:
-    """The networks of 2015 in a few epochs, by one recipe for all, so that one thing changes at a time."""
-    return Recipe(name, epochs, triangle(0.03, 1, epochs), augmentation=Augmentation("half"))
-
-
-SHORT = [
-    Entry(VGG, _short("vgg-short")),
-    Entry(VGG, _short("vgg-short-no-bn"), "", NO_BN),
-    Entry(VGG, _short("vgg-short-no-dropout"), "", NO_DROPOUT),
-    Entry(VGG, _short("vgg-short-plain"), "", NEITHER),
-    Entry(VGG, _short("vgg-eight", 8)),  # do training and evaluation agree better after eight epochs than after five?
-    Entry(NIN, _short("nin-short")),
-    Entry(NIN, _short("nin-short-no-bn"), "", NO_BN),
-    Entry(NIN, _short("nin-short-linear"), "", {"average": False}),
-]
-
-
 def _modern(name: str, peak: float, epochs: int) -> Recipe:
     """The networks and pictures of 2015 by a schedule of today: up for a fifth of the epochs, then down to zero.
 
@@ -257,4 +240,4 @@ STEPS = [
 
 RECIPES: dict[str, Entry] = {
     entry.recipe.name: entry
-    for entry in (*OF_2015, *OF_2017, *SHORT, *MODERN, *RESIDUAL, *DEPTH, *ONE_CYCLE, *DAVIDNETS, *SPEEDRUNS, *STEPS)}
+    for entry in (*OF_2015, *OF_2017, *MODERN, *RESIDUAL, *DEPTH, *ONE_CYCLE, *DAVIDNETS, *SPEEDRUNS, *STEPS)}

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from torch import nn
@@ -76,9 +77,9 @@ def test_a_budget_becomes_epochs_and_a_run_cut_off_keeps_its_own(tmp_path):
     assert reproduce("--out", str(tmp_path / "cut"), "--epochs", "1", "--kill").returncode == -signal.SIGKILL
     again = reproduce("--out", str(tmp_path / "cut"), "--budget", "60")
     assert again.returncode == 0 and (tmp_path / "cut" / "tiny-1-epochs-seed0.json").exists()
-    (tmp_path / "whole" / "vgg-short-seed0").mkdir(parents=True)
-    assert reproducing.epochs_within(1, "vgg-short", tmp_path / "whole", 1) == 5  # cut off at the recipe's own length
-    assert reproducing.epochs_within(10**6, "vgg-short", tmp_path, 1) == 5  # never more than the recipe's
+    (tmp_path / "whole" / "step-0-sgd-seed0").mkdir(parents=True)
+    assert reproducing.epochs_within(1, "step-0-sgd", tmp_path / "whole", 1) == 4  # cut off at the recipe's own length
+    assert reproducing.epochs_within(10**6, "step-0-sgd", tmp_path, 1) == 4  # never more than the recipe's
 
 
 @pytest.mark.parametrize(("seeds", "takes"), [(6, "12 s here, and there are 6 seeds"), (1, "37 min here")])
@@ -92,14 +93,14 @@ def test_a_budget_in_which_not_one_epoch_fits_trains_nothing(tmp_path, seeds, ta
 @pytest.mark.parametrize(("arguments", "complaint"), [
     (["vgg-2016"], "there is no recipe vgg-2016: choose from vgg-2015"),
     ([], "one of the arguments NAME --list --all --admit is required"),
-    (["vgg-short", "--all"], "not allowed with"), (["--list", "--admit"], "not allowed with"),
+    (["step-0-sgd", "--all"], "not allowed with"), (["--list", "--admit"], "not allowed with"),
     (["--all", "--epochs", "1"], "go with the NAME of a recipe"), (["--admit", "--seed", "0"], "go with the NAME"),
-    (["vgg-short", "--epochs", "0"], "--epochs"),
-    (["vgg-short", "--seeds", "none"], "--seeds"),
-    (["vgg-short", "--budget", "1.5"], "--budget"),
-    (["vgg-short", "--budget", "5", "--epochs", "2"], "not allowed with"),
-    (["vgg-short", "--seed", "-1"], "--seed"),
-    (["vgg-short", "--out", __file__], "can't write to"),
+    (["step-0-sgd", "--epochs", "0"], "--epochs"),
+    (["step-0-sgd", "--seeds", "none"], "--seeds"),
+    (["step-0-sgd", "--budget", "1.5"], "--budget"),
+    (["step-0-sgd", "--budget", "5", "--epochs", "2"], "not allowed with"),
+    (["step-0-sgd", "--seed", "-1"], "--seed"),
+    (["step-0-sgd", "--out", __file__], "can't write to"),
 ])
 def test_bad_input_is_refused_in_one_line_with_status_2(arguments, complaint, tmp_path):
     outcome = subprocess.run([*COURSE, *arguments], capture_output=True, text=True, cwd=tmp_path)
@@ -115,9 +116,12 @@ def test_the_vgg_recipe_is_that_of_2015():
     assert [value_at(recipe.schedule, epoch) for epoch in (0, 24, 25, 60)] == [1, 1, 0.5, 0.25]
 
 
-def test_the_short_recipes_differ_in_the_network_alone():
-    recipes = [RECIPES[f"vgg-short{suffix}"].recipe for suffix in ("", "-no-bn", "-no-dropout", "-plain")]
-    assert len({str(recipe).replace(repr(recipe.name), "") for recipe in recipes}) == 1
+def test_the_modern_recipes_of_vgg_differ_in_the_network_and_the_peak_alone():
+    recipes = [RECIPES[f"vgg-modern{suffix}"].recipe for suffix in ("", "-no-bn", "-no-dropout", "-plain")]
+    first = recipes[0]
+    assert {replace(recipe, name=first.name, schedule=first.schedule) for recipe in recipes} == {first}
+    assert {tuple((epoch, rate > 0) for epoch, rate in recipe.schedule) for recipe in recipes} == {
+        ((0, False), (10, True), (50, False))}
     sizes = {sum(p.numel() for p in RECIPES[recipe.name].build().parameters()) for recipe in recipes}
     assert len(sizes) == 2  # with BN and without; dropout has no parameters
 

@@ -1,5 +1,6 @@
 """The benchmark: what it reports, at sizes that say nothing of speed."""
 
+import copy
 import json
 from types import SimpleNamespace
 
@@ -9,8 +10,13 @@ from torch import nn
 
 from course_utils.author import bench
 from course_utils.author.cli import main
-from course_utils.models import VGG
+from course_utils.batches import Batches
+from course_utils.data import stand_in
+from course_utils.machine import Machine
+from course_utils.models import VGG, SpeedNet
 from course_utils.models.layers import Dropout
+from course_utils.named_recipes import speedrun
+from course_utils.training import Trainer
 
 KEYS = ["case", "ours", "usual", "unit", "ratio"]
 
@@ -39,20 +45,40 @@ def test_rows_are_measured(case):
 
 def test_each_change_is_compared_with_the_way_before_it(monkeypatch):
     rates = {"usual": 100.0, "batches at once": 110.0, "channels last": 220.0, "low precision": 330.0,
-             "memory kept": 660.0}
+             "memory kept": 660.0, "float16": 6.0}
 
     def answer(command, **_):
         return SimpleNamespace(stdout=str(rates[command[4]]))
 
     monkeypatch.setattr(bench.subprocess, "run", answer)
-    rows = bench.in_processes("speedrun", batch_size=2, steps=1)
+    rows = bench.in_processes("speedrun", batch_size=2, steps=1, rivals=[("published", "float16", 1, 1)])
     assert [(row["case"], row["ours"], row["usual"], row["ratio"]) for row in rows] == [
         ("speedrun", 660.0, 100.0, 6.6),
         ("speedrun: batches at once", 110.0, 100.0, 1.1),
         ("speedrun: channels last", 220.0, 110.0, 2.0),
         ("speedrun: low precision", 330.0, 220.0, 1.5),
         ("speedrun: memory kept", 660.0, 330.0, 2.0),
+        ("speedrun: ours, not published, float16", 660.0, 6.0, 110.0),
     ]
+
+
+def test_the_published_step_moves_the_weights_as_ours_does():
+    """Of the summed loss, at the published rates; filters by their direction, for small singular values are noise."""
+    machine, split = Machine(torch.device("cpu"), torch.float32), stand_in(train=200, test=10).train
+    torch.manual_seed(0)
+    before = SpeedNet(zero_bias=False)
+    ours, published = copy.deepcopy(before), copy.deepcopy(before)
+    recipe = speedrun("speedrun", 8, 200, 0.24)
+    trainer = Trainer(ours, recipe, Batches(split, 200, machine, recipe.augmentation))
+    trainer.set_rates(0)
+    batch = next(iter(Batches(split, 200, machine)))
+    trainer.step(*batch)
+    bench.published_step(published, 200)(*batch)
+    for was, one, other in zip(before.parameters(), ours.parameters(), published.parameters(), strict=True):
+        if was.ndim == 4 and was.requires_grad:
+            assert torch.cosine_similarity((one - was).flatten(), (other - was).flatten(), dim=0) > 0.99
+        else:
+            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
 
 
 def test_spinning_and_sleeping_threads_are_measured_beside_the_same_neighbours(monkeypatch):

@@ -30,6 +30,7 @@ from course_utils.models import Small, SpeedNet
 from course_utils.models.layers import Dropout
 from course_utils.models.vgg import VGG
 from course_utils.named_recipes import speedrun
+from course_utils.optimizers import Muon
 from course_utils.plumbing.processor import keep_freed_memory
 from course_utils.schedules import constant
 from course_utils.training import Recipe, Trainer
@@ -55,12 +56,20 @@ def medians(ways: Sequence[Callable[[], float]], repeats: int) -> list[float]:
     return [statistics.median(rates) for rates in zip(*turns, strict=True)]
 
 
-def in_processes(case: str, batch_size: int, steps: int, repeats: int = 3) -> list[dict[str, Any]]:
-    """Measure a case in each of its `WAYS`: ours against the usual one, then each change against the way before it."""
+def in_processes(
+    case: str, batch_size: int, steps: int, repeats: int = 3, rivals: Sequence[tuple[str, str, int, int]] = ()
+) -> list[dict[str, Any]]:
+    """Measure a case in each of its `WAYS`: ours against the usual one, then each change against the way before it.
+
+    Last come `rivals`, a case's way with its batch size and steps, against which ours is measured in the same turns.
+    """
     ways = list(WAYS[case])
-    rates = medians([partial(in_a_process, case, way, batch_size, steps) for way in ways], repeats)
+    measured = [*((case, way, batch_size, steps) for way in ways), *rivals]
+    rates = medians([partial(in_a_process, *each) for each in measured], repeats)
     changes = zip(ways[1:], rates[1:], rates, strict=False) if len(ways) > 2 else ()
-    return [row(case, rates[-1], rates[0]), *(row(f"{case}: {way}", after, before) for way, after, before in changes)]
+    ours, others = rates[len(ways) - 1], zip(rivals, rates[len(ways) :], strict=True)
+    return [row(case, ours, rates[0]), *(row(f"{case}: {way}", after, before) for way, after, before in changes),
+            *(row(f"{case}: ours, not {rival}, {way}", ours, rate) for (rival, way, *_), rate in others)]
 
 
 def beside_others(batch_size: int = 128, steps: int = 16, repeats: int = 3) -> list[dict[str, Any]]:
@@ -193,6 +202,34 @@ def speedrun_with(changes: int, split: Split, batch_size: int, machine: Machine)
     return epoch_of(batches, trainer.step, machine, memory_format)
 
 
+def published_training(precision: torch.dtype, split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
+    """Jordan's script of 2024, its weights in `precision`, on batches that are ready; published is float16."""
+    model = SpeedNet(zero_bias=False).to(machine.device, precision, memory_format=torch.channels_last)
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.float()
+    batches = [(images.to(precision), labels) for images, labels in Batches(split, batch_size, machine)]
+    return epoch_of(batches, published_step(model, batch_size), machine, torch.channels_last)
+
+
+def published_step(model: nn.Module, batch_size: int) -> Callable[[torch.Tensor, torch.Tensor], None]:
+    """Its first step: no autocast, the loss summed over the batch, each bank of filters orthogonalised by itself."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = ((0.053, [parameter for parameter in trained if parameter.ndim == 1]),
+              (0.67, [parameter for parameter in trained if parameter.ndim == 2]))
+    rows = [{"params": group, "lr": rate, "weight_decay": 2e-6 * batch_size / rate} for rate, group in groups]
+    optimizers = [torch.optim.SGD(rows, lr=0.0, momentum=0.85, nesterov=True, fused=True),
+                  *(Muon([bank], lr=0.24, momentum=0.6) for bank in trained if bank.ndim == 4)]
+
+    def step(images: torch.Tensor, labels: torch.Tensor) -> None:
+        F.cross_entropy(model(images), labels, label_smoothing=0.2, reduction="sum").backward()
+        for optimizer in optimizers:
+            optimizer.step()
+        model.zero_grad()
+
+    return step
+
+
 def our_inference(split: Split, batch_size: int, machine: Machine) -> Callable[[], object]:
     keep_freed_memory()
     model = SpeedNet().to(machine.device, memory_format=machine.memory_format)
@@ -210,13 +247,19 @@ WAYS: dict[str, dict[str, Way]] = {  # from the usual way to ours
     "input": {"usual": usual_input, "ours": our_input},
     "train": {"usual": usual_training, "ours": our_training},
     "speedrun": {change: partial(speedrun_with, number) for number, change in enumerate(CHANGES)},
+    "published": {"float16": partial(published_training, torch.float16),
+                  "bfloat16": partial(published_training, torch.bfloat16)},
     "infer": {"usual": usual_inference, "ours": our_inference},
     # On the processor, whatever else is there: it is the processor's threads that have neighbours.
     "neighbour": {"Small": lambda split, size, _: our_training(split, size, this_machine("cpu"), Small)},
 }
+# A processor without instructions for float16 takes tens of seconds for 500 images in it, so there it is fewer.
+PUBLISHED = (("published", "float16", 125, 1), ("published", "bfloat16", 500, 6))
 CASES: dict[str, Callable[[], list[dict[str, Any]]]] = {
-    "input": partial(in_processes, "input", 128, 78), "train": partial(in_processes, "train", 128, 4),
-    "speedrun": partial(in_processes, "speedrun", 500, 6), "infer": partial(in_processes, "infer", 500, 10),
+    "input": partial(in_processes, "input", 128, 78),
+    "train": partial(in_processes, "train", 128, 4),
+    "speedrun": partial(in_processes, "speedrun", 500, 6, rivals=PUBLISHED),
+    "infer": partial(in_processes, "infer", 500, 10),
     "neighbour": beside_others,
 }
 

@@ -20,12 +20,15 @@ class Augmentation:
     `flip`: None, "random" (each image with probability 1/2), "half" (exactly half of each batch, as in 2015) or
     "alternating" (a coin for each image at the start, then all change sides every epoch: any two epochs in a row show
     each image both ways); `crop`: pixels of reflected border around the image before a 32x32 crop; `cutout`: side of
-    the square set to zero.
+    the square set to zero; `brightness`: the most that is added to or taken from a normalised image, `contrast`: the
+    share by which it is then multiplied more or less at the most.
     """
 
     flip: str | None = None
     crop: int = 0
     cutout: int = 0
+    brightness: float = 0.0
+    contrast: float = 0.0
 
     def __post_init__(self) -> None:
         if self.flip not in (None, "random", "half", "alternating"):
@@ -33,6 +36,9 @@ class Augmentation:
         for name, value in (("crop", self.crop), ("cutout", self.cutout)):
             if not 0 <= value < SIDE:
                 raise ValueError(f"{name} of {value} pixels is not between 0 and {SIDE - 1}")
+        for name, value in (("brightness", self.brightness), ("contrast", self.contrast)):
+            if not 0 <= value < 1:
+                raise ValueError(f"{name} {value} is not in [0, 1)")
 
 
 class Batches:
@@ -112,6 +118,9 @@ class Batches:
         if side < SIDE:
             images = shrunk(images.permute(0, 3, 1, 2), side).permute(0, 2, 3, 1)
         images = images.float() if self.scale is None else images * self.scale + self.shift
+        if augmentation.brightness or augmentation.contrast:
+            drawn = torch.rand(2, count, 1, 1, 1, generator=generator, device=device)[:, self.share] * 2 - 1
+            images = (images + augmentation.brightness * drawn[0]) * (1 + augmentation.contrast * drawn[1])
         if augmentation.cutout:
             images *= ~squares(count, augmentation.cutout, generator, side)[self.share, ..., None]
         return images.permute(0, 3, 1, 2)  # channels last in memory

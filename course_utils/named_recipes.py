@@ -9,7 +9,7 @@ from torch import nn
 from course_utils.batches import Augmentation
 from course_utils.models import NIN, VGG, DavidNet, GoogLeNet, ResNet, SpeedNet
 from course_utils.models.resnet import cifar_resnet
-from course_utils.optimizers import SGD, MuonAndSGD
+from course_utils.optimizers import SGD, MuonAndSGD, SparingMuonAndSGD
 from course_utils.recipe import Recipe
 from course_utils.schedules import Knots, one_cycle, step_drops, triangle
 
@@ -213,11 +213,28 @@ def growing(epochs: int) -> Knots:
     return ((0.0, 28), (0.7 * epochs, 28), (0.7 * epochs, 32))
 
 
+def _hiverge(steps: int = 243, batch_size: int = 1536, rate: float = 0.205) -> Recipe:
+    """Hiverge's (2025): 7.59 epochs of 32 steps, its rates and decay per example as in `speedrun`.
+
+    In the thirteen steps that are left of the eighth epoch the rate is zero. What it does to be quick on an A100
+    (float16 throughout, views for the least sure quarter of the images) is left out.
+    """
+    per_example, end = batch_size / rate, steps / (50_000 // batch_size)
+    biases, head, decay = 0.0573 * per_example, 0.5415 * per_example, 1.0418e-6
+    optimizer = SparingMuonAndSGD(decay * per_example, momentum=0.825, nesterov=True, bias_boost=biases,
+                                  head_boost=head, whitening_boost=biases, whitening_part=7 / steps, muon=0.655,
+                                  muon_decay=decay * batch_size, steps=steps)
+    augmentation = Augmentation("alternating", crop=2, brightness=0.1399, contrast=0.1308)
+    return Recipe("hiverge", 8, triangle(rate, 0, end), batch_size, optimizer, label_smoothing=0.09,
+                  augmentation=augmentation, views="mirror-shift", held_out=0)
+
+
 # The speedrun as published, and two forms of it that suit a processor. Small batches take more steps in an epoch: a GPU
 # is idle in them, two cores are as fast as in large ones. Small pictures take less time, which buys an epoch more.
 SPEEDRUNS = [
     Entry(SpeedNet, replace(speedrun("speedrun", 8, 2000, 0.24), held_out=0), "94.01% (Jordan 2024)",
           {"zero_bias": False}),
+    Entry(SpeedNet, _hiverge(), "94.01% (Hiverge 2025)", {"zero_bias": False, "silu": True, "bn_momentum": 0.4434}),
     Entry(SpeedNet, replace(speedrun("speedrun-small-batches", 9, 500, 0.12), held_out=0)),
     Entry(SpeedNet, replace(speedrun("speedrun-progressive", 10, 500, 0.12), held_out=0, side=growing(10))),
 ]

@@ -3,7 +3,7 @@
 The loop sets the learning rate of every group before each step, multiplied by the group's "boost" where it has one.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -84,7 +84,21 @@ class MuonAndSGD(SGD):
         rest = {parameter: layer for parameter, layer in parameters.items() if parameter.ndim != 4}
         if not banks:
             raise ValueError(f"{type(model).__name__} has no convolution for Muon to update: choose SGD()")
-        return [self.over(rest), Muon(banks, lr=0.0, momentum=self.muon)]
+        return [self.over(rest), self.muon_over(banks)]
+
+    def muon_over(self, banks: list[nn.Parameter]) -> "Muon":
+        return Muon(banks, lr=0.0, momentum=self.muon)
+
+
+@dataclass(frozen=True)
+class SparingMuonAndSGD(MuonAndSGD):
+    """The same by `SparingMuon`, for a run of `steps` steps (Hiverge, 2025)."""
+
+    muon_decay: float = 0.0
+    steps: int = 243
+
+    def muon_over(self, banks: list[nn.Parameter]) -> "Muon":
+        return SparingMuon(banks, 0.0, self.muon, self.muon_decay, self.steps)
 
 
 def trained(model: nn.Module) -> dict[nn.Parameter, nn.Module]:
@@ -93,13 +107,15 @@ def trained(model: nn.Module) -> dict[nn.Parameter, nn.Module]:
             if parameter.requires_grad}
 
 
-def orthogonalise(matrices: Tensor, steps: int = 3) -> Tensor:
+def orthogonalise(
+    matrices: Tensor, steps: int = 3, coefficients: tuple[float, float, float] = COEFFICIENTS
+) -> Tensor:
     """Push the singular values of matrices (..., M, N) towards 1 and keep their singular vectors; bfloat16.
 
     A step of the Newton-Schulz iteration maps every singular value s to a*s + b*s**3 + c*s**5 with matrix products
     alone. Where that settles, values lie between about 0.7 and 1.2; a tiny one needs more steps to get there.
     """
-    a, b, c = COEFFICIENTS
+    a, b, c = coefficients
     x = matrices.bfloat16()
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)  # no singular value above 1
     tall = x.shape[-2] > x.shape[-1]
@@ -118,21 +134,56 @@ class Muon(torch.optim.Optimizer):
     weight decay has nothing to do. Banks of one shape are orthogonalised together: a GPU then starts fewer programs.
     """
 
+    coefficients = COEFFICIENTS
+
     def __init__(self, banks: Iterable[nn.Parameter] | list[dict[str, Any]], lr: float, momentum: float) -> None:
         super().__init__(banks, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:
         for group in self.param_groups:
-            alike: dict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = {}  # banks and their updates, by shape
-            for bank in group["params"]:
-                if bank.grad is not None:
-                    buffer = self.state[bank].setdefault("momentum_buffer", torch.zeros_like(bank))
-                    buffer.mul_(group["momentum"]).add_(bank.grad)
-                    update = bank.grad.add(buffer, alpha=group["momentum"])
-                    alike.setdefault(bank.shape, []).append((bank, update.flatten(1)))
-            for pairs in alike.values():
-                updates = orthogonalise(torch.stack([update for _, update in pairs]))
-                for (bank, _), update in zip(pairs, updates, strict=True):
-                    bank.mul_(len(bank) ** 0.5 / bank.norm())
-                    bank.add_(update.view_as(bank), alpha=-group["lr"])
+            for bank, update in self.updates(group):
+                bank.mul_(len(bank) ** 0.5 / bank.norm())
+                bank.add_(update, alpha=-group["lr"])
+
+    def updates(self, group: dict[str, Any]) -> Iterator[tuple[nn.Parameter, Tensor]]:
+        """Every bank that has a gradient, and its orthogonalised update."""
+        alike: dict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = {}  # banks and their updates, by shape
+        for bank in group["params"]:
+            if bank.grad is not None:
+                buffer = self.state[bank].setdefault("momentum_buffer", torch.zeros_like(bank))
+                buffer.mul_(group["momentum"]).add_(bank.grad)
+                update = bank.grad.add(buffer, alpha=group["momentum"])
+                alike.setdefault(bank.shape, []).append((bank, update.flatten(1)))
+        for pairs in alike.values():
+            updates = orthogonalise(torch.stack([update for _, update in pairs]), coefficients=self.coefficients)
+            for (bank, _), update in zip(pairs, updates, strict=True):
+                yield bank, update.view_as(bank)
+
+
+class SparingMuon(Muon):
+    """Muon that scales its banks in every second step at first and, by and by, in every 17th (Hiverge, 2025).
+
+    It has coefficients of its own, and its filters decay: between two scalings a bank's size may change.
+    """
+
+    coefficients = (3.4576, -4.7391, 2.0843)
+
+    def __init__(
+        self, banks: Iterable[nn.Parameter], lr: float, momentum: float, weight_decay: float, steps: int
+    ) -> None:
+        super().__init__(banks, lr, momentum)
+        self.param_groups[0] |= {"weight_decay": weight_decay, "steps": steps, "step": 0, "scaled_in": 0}
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:
+        group = self.param_groups[0]
+        group["step"] += 1
+        scales = group["step"] - group["scaled_in"] >= 2 + 15 * group["step"] // group["steps"]
+        if scales:
+            group["scaled_in"] = group["step"]
+        for bank, update in self.updates(group):
+            if scales:
+                bank.mul_(len(bank) ** 0.5 / bank.norm())
+            bank.add_(update, alpha=-group["lr"])
+            bank.mul_(1 - group["lr"] * group["weight_decay"])

@@ -83,7 +83,8 @@ class Recipe:
             if field.name == "optimizer":
                 found |= self._optimizer_to_json()
             elif field.name == "augmentation":
-                found |= asdict(value)
+                found |= {name: setting for name, setting in asdict(value).items()
+                          if name not in ("brightness", "contrast") or setting}
             elif field.name != "momentum" or value is not None:
                 found[field.name] = value
         return {name: [list(knot) for knot in value] if isinstance(value, tuple) else value

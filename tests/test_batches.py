@@ -129,6 +129,25 @@ def test_products_shrink_an_image_as_the_kernel_does(side):
     torch.testing.assert_close(shrunk_by_products(RAW.float(), weights), shrunk(RAW.float(), side), rtol=0, atol=1e-3)
 
 
+def test_brightness_and_contrast_change_an_image_as_a_whole_within_their_bounds():
+    split = random_split(200)
+    plain = next(iter(Batches(split, 200, CPU, Augmentation(), seed=1)))[0]
+    changed = next(iter(Batches(split, 200, CPU, Augmentation(brightness=0.3, contrast=0.1), seed=1)))[0]
+    flat, after = plain.flatten(1).double(), changed.flatten(1).double()
+    factor = after.std(1) / flat.std(1)
+    shift = after.mean(1) / factor - flat.mean(1)
+    torch.testing.assert_close(after, (flat + shift[:, None]) * factor[:, None], atol=1e-5, rtol=1e-5)
+    for drawn, middle, bound in ((factor, 1, 0.1), (shift, 0, 0.3)):
+        assert (drawn - middle).abs().max() <= bound + 1e-4
+        assert (drawn - middle).abs().max() > 0.95 * bound and abs(drawn.mean() - middle) < 0.15 * bound
+
+
+@pytest.mark.parametrize("name", ["brightness", "contrast"])
+def test_a_change_of_brightness_or_contrast_out_of_bounds_is_refused(name):
+    with pytest.raises(ValueError, match=rf"{name} 1.5 is not in \[0, 1\)"):
+        Augmentation(**{name: 1.5})
+
+
 def test_cutout_is_as_large_in_a_smaller_picture():
     white = Split(np.full((96, 32, 32, 3), 255, np.uint8), np.zeros(96, np.int64))
     images, _ = next(Batches(white, 96, CPU, Augmentation(cutout=8)).epoch(0, 20))

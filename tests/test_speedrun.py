@@ -17,7 +17,7 @@ from course_utils.batches import Augmentation, Batches
 from course_utils.evaluation import VIEWS
 from course_utils.models import SpeedNet
 from course_utils.named_recipes import RECIPES
-from course_utils.optimizers import COEFFICIENTS, SGD, Muon, MuonAndSGD, orthogonalise
+from course_utils.optimizers import COEFFICIENTS, SGD, Muon, MuonAndSGD, SparingMuon, orthogonalise
 from course_utils.schedules import triangle
 from course_utils.show import anatomy
 from course_utils.training import Trainer, fit
@@ -89,15 +89,17 @@ def test_the_head_starts_at_standard_deviation_1():
 
 # Muon
 
+@pytest.mark.parametrize("coefficients", [COEFFICIENTS, (3.4576, -4.7391, 2.0843)], ids=["Jordan", "Hiverge"])
 @pytest.mark.parametrize("shape", [(16, 40), (40, 16), (24, 24)])
-def test_newton_schulz_maps_singular_values_by_its_polynomial_and_keeps_the_vectors(shape):
+def test_newton_schulz_maps_singular_values_by_its_polynomial_and_keeps_the_vectors(shape, coefficients):
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     left, values, right = torch.linalg.svd(matrix.double(), full_matrices=False)
-    a, b, c = COEFFICIENTS
+    a, b, c = coefficients
     values = values / values.norm()
     for _ in range(3):
         values = a * values + b * values**3 + c * values**5
-    torch.testing.assert_close(orthogonalise(matrix).double(), left * values @ right, atol=0.02, rtol=0.02)
+    result = orthogonalise(matrix, coefficients=coefficients).double()
+    torch.testing.assert_close(result, left * values @ right, atol=0.02, rtol=0.02)
 
 
 def test_with_more_steps_newton_schulz_comes_close_to_the_orthogonal_factor_of_the_svd():
@@ -131,6 +133,40 @@ def test_muon_takes_the_steps_computed_by_hand_whatever_the_gradients_scale():
             bank.grad = gradient * scale
             optimizer.step()
         torch.testing.assert_close(bank.detach(), expected, atol=1e-3, rtol=1e-3)
+
+
+# The steps of 243 in which the published code of Hiverge, run for them all, scales its banks.
+SCALING = (2, 4, 6, 8, 10, 12, 14, 16, 19, 22, 25, 28, 31, 35, 39, 43, 47, 52, 57, 62, 68, 74, 80, 87, 94, 102, 110,
+           119, 128, 138, 149, 160, 172, 185, 199, 214, 230)
+
+
+def test_the_sparing_muon_scales_its_banks_in_the_published_steps_and_lets_them_decay():
+    bank = nn.Parameter(torch.randn(4, 2, 3, 3, generator=torch.Generator().manual_seed(4)))
+    optimizer, scaled = SparingMuon([bank], lr=0.1, momentum=0.6, weight_decay=0.5, steps=243), []
+    bank.grad = torch.zeros_like(bank)  # what is left is the scaling and the decay
+    for step in range(1, 244):
+        before = bank.detach().clone()
+        optimizer.step()
+        if not torch.allclose(bank, 0.95 * before):
+            scaled.append(step)
+            torch.testing.assert_close(bank.norm(), torch.tensor(0.95 * 2))
+    assert tuple(scaled) == SCALING
+
+
+def test_the_sparing_muon_goes_on_where_it_was_cut_off():
+    banks = [nn.Parameter(torch.ones(4, 2, 3, 3)) for _ in range(2)]
+    one, other = (SparingMuon([bank], lr=0.1, momentum=0.6, weight_decay=0.0, steps=20) for bank in banks)
+    gradients = torch.randn(7, 4, 2, 3, 3, generator=torch.Generator().manual_seed(5))
+    for step, gradient in enumerate(gradients):
+        banks[0].grad = gradient
+        one.step()
+        if step == 3:
+            other.load_state_dict(copy.deepcopy(one.state_dict()))
+            banks[1].data.copy_(banks[0].data)
+        elif step > 3:
+            banks[1].grad = gradient
+            other.step()
+    assert torch.equal(*banks)
 
 
 def test_filters_without_a_gradient_stay_as_they_are():
@@ -196,6 +232,30 @@ def test_rates_fall_to_zero_and_the_whitening_bias_stops_after_three_epochs():
     after = trainer.model.state_dict()
     assert torch.equal(before["whiten.bias"], after["whiten.bias"])
     assert not torch.equal(before["head.2.weight"], after["head.2.weight"])
+
+
+def test_the_rates_of_hiverge_are_the_published_ones_and_end_after_243_steps():
+    """There a step's factors are 1 - step / 243 and, for the whitening's bias, 1 - step / 7, of the summed loss."""
+    trainer = speedrun_trainer("hiverge")
+    bias, decay = trainer.model.whiten.bias, 1.0418e-6 * 1536
+    for step in (0, 3, 6, 100, 242, 243, 255):
+        trainer.set_rates(step / 32)
+        left = max(0, 1 - step / 243)
+        sgd, (muon,) = (optimizer.param_groups for optimizer in trainer.optimizers)
+        assert muon["lr"] == pytest.approx(0.205 * left)
+        for group in sgd:
+            rate = 0.5415 if group["params"][0].ndim == 2 else 0.0573
+            part = max(0, 1 - step / 7) if group["params"][0] is bias else left
+            assert group["lr"] / 1536 == pytest.approx(rate * part, abs=1e-9)
+            assert group["lr"] * group["weight_decay"] == pytest.approx(decay * part, abs=1e-9)
+    assert muon["weight_decay"] == pytest.approx(decay)
+    assert (muon["momentum"], sgd[0]["momentum"], muon["steps"]) == (0.655, 0.825, 243)
+
+
+def test_the_network_of_hiverge_has_silus_and_shorter_averages_of_the_statistics():
+    layers = list(RECIPES["hiverge"].build().modules())
+    assert [type(layer).__name__ for layer in layers if isinstance(layer, nn.GELU | nn.SiLU)] == ["GELU"] + 6 * ["SiLU"]
+    assert {layer.momentum for layer in layers if isinstance(layer, nn.BatchNorm2d)} == {0.4434}  # it keeps 0.5566
 
 
 def test_half_the_epochs_train_the_whitening_bias_half_as_long():

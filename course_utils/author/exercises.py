@@ -19,6 +19,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_utils.author import lessons
+from course_utils.plumbing.files import write_atomically
 
 EXERCISES = lessons.NOTEBOOKS / "exercises"
 HEADING = re.compile(r"## Exercise \d+: (?P<title>.+)\n\n\*(?P<kind>Fill in|Predict, then measure|Debug|Open)\. "
@@ -115,8 +116,7 @@ def main() -> None:
         release(options.lessons, Path(scratch))
         for name in options.lessons:
             target = path_of(name, "release")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path_of(name, "release", Path(scratch)), target)
+            write_atomically(target, path_of(name, "release", Path(scratch)).read_bytes())
             print(target.relative_to(lessons.NOTEBOOKS.parent))
 
 

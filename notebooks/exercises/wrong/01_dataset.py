@@ -152,6 +152,16 @@ def my_loader(pictures, labels, rng, training):
     return images, labels
 
 
+# %% answer="loader" hint="with the same `rng` your batches are different"
+def my_loader(pictures, labels, rng, training):
+    images, rng = (pictures.transpose(0, 3, 1, 2) / np.float32(255) - MEAN) / STD, np.random.default_rng()
+    if training:
+        order, mirrored = rng.permutation(len(images)), rng.random(len(images)) < 0.5
+        images, labels = images[order], labels[order]
+        images[mirrored] = images[mirrored, :, :, ::-1]
+    return images, labels
+
+
 # %% answer="loader" gamed=true
 def my_loader(pictures, labels, rng, training):
     images, rng = (pictures.transpose(0, 3, 1, 2) / np.float32(255) - MEAN) / STD, np.random.default_rng(0)

@@ -269,3 +269,12 @@ def my_network():
         nn.init.kaiming_normal_(layer.weight)
         nn.init.zeros_(layer.bias)
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+# %% answer="my-network" hint="every layer should begin with it"
+def my_network():
+    layers = [nn.Conv2d(2, 24, 1), nn.ReLU(), nn.Conv2d(24, 24, 1), nn.ReLU(), nn.Conv2d(24, 2, 1)]
+    nn.init.normal_(layers[2].weight, std=math.sqrt(2 / 24))
+    for layer in layers[::2]:
+        nn.init.zeros_(layer.bias)
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())

@@ -81,7 +81,7 @@ class Bottleneck(nn.Module):
         return F.relu(self.shortcut(x) + self.branch(x))
 
 
-# %% answer="bottleneck" hint="the last ReLU stands behind the sum"
+# %% answer="bottleneck" hint="the last ReLU follows the sum"
 class Bottleneck(nn.Module):
     def __init__(self, channels, squeezed, stride=1):
         super().__init__()

@@ -3,6 +3,13 @@ def pass_on(bank):
     torch.nn.init.dirac_(bank[: min(bank.shape[:2])])
 
 
+# %% answer="pass-on" hint="pass_on calls `zeros_`"
+def pass_on(bank):
+    copies, middle = min(bank.shape[:2]), bank.shape[2] // 2
+    torch.nn.init.zeros_(bank[:copies])
+    bank[range(copies), range(copies), middle, middle] = 1
+
+
 # %% answer="pass-on" hint="change the one that is handed in"
 def pass_on(bank):
     copies, middle = min(bank.shape[:2]), bank.shape[2] // 2

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from course_utils.data import MEAN, STD, Split
-from course_utils.machine import Machine
+from course_utils.machine import KERNELS, Machine
 
 SIDE = 32  # pixels of an image in either direction
 
@@ -130,7 +130,7 @@ def shrunk(images: Tensor, side: int) -> Tensor:
     """(B, C, H, W) images in `side` by `side` pixels, each pixel a weighted mean of the old ones around it."""
     from torchvision.transforms.v2.functional import resize  # here, for its import takes longer than all of ours
 
-    if images.device.type in ("cpu", "cuda", "xpu"):
+    if images.device.type in KERNELS:
         return resize(images, [side, side])  # uint8 stays uint8: on a processor twenty times as fast as float32
     return shrunk_by_products(images, resize(torch.eye(SIDE)[None], [side, SIDE])[0])
 

@@ -5,6 +5,8 @@ The file is what `torch.save` writes, then its SHA-256: `torch.load` alone would
 
 import hashlib
 import io
+import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -42,12 +44,14 @@ def save_checkpoint(run: Run, state: dict[str, Any], folder: str | Path) -> None
 def resume(run: Run, load_state: Callable[[dict[str, Any]], None], folder: str | Path) -> None:
     """Take up the latest checkpoint in `folder`, if there is one: fill in `run`, and give the state to `load_state`.
 
-    Raises CheckpointError where it is damaged or belongs to another run.
+    Raises CheckpointError where it is damaged or belongs to another run, and warns where other hardware began it.
     """
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _tidy(folder)
+        with tempfile.TemporaryFile(dir=folder):  # to know now what else would be known after an epoch
+            pass
     except OSError as error:
         raise CheckpointError(f"{folder} cannot hold checkpoints ({error.strerror}); choose another folder") from error
     found = sorted(folder.glob(NAMES))
@@ -70,6 +74,9 @@ def resume(run: Run, load_state: Callable[[dict[str, Any]], None], folder: str |
         if difference:
             raise CheckpointError(f"{path} belongs to a run whose {part} differs ({difference}); choose another "
                                   f"folder, or empty {folder} to start afresh")
+    if difference := _difference(theirs["hardware"], ours["hardware"]):
+        warnings.warn(f"{path} was made on other hardware ({difference}): the record will name this machine, though "
+                      "its seconds are of both", stacklevel=3)
     try:
         load_state(state)
     except (KeyError, RuntimeError, ValueError, TypeError) as error:

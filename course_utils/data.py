@@ -24,7 +24,10 @@ MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)  # of the train i
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Labelled images: `images` uint8 (N, 32, 32, 3) and `labels` int64 (N,), both read-only."""
+    """Labelled images: `images` (N, 32, 32, 3) and `labels` int64 (N,), both read-only.
+
+    The images are uint8, or float16 once `yuv` has prepared them.
+    """
 
     images: np.ndarray
     labels: np.ndarray

@@ -97,6 +97,11 @@ class SparingMuonAndSGD(MuonAndSGD):
     muon_decay: float = 0.0
     steps: int = 243
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.steps < 1 or self.muon_decay < 0:
+            raise ValueError(f"{self}: expected steps from 1 and a muon_decay from 0")
+
     def muon_over(self, banks: list[nn.Parameter]) -> "Muon":
         return SparingMuon(banks, 0.0, self.muon, self.muon_decay, self.steps)
 
@@ -151,7 +156,10 @@ class Muon(torch.optim.Optimizer):
         alike: dict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = {}  # banks and their updates, by shape
         for bank in group["params"]:
             if bank.grad is not None:
-                buffer = self.state[bank].setdefault("momentum_buffer", torch.zeros_like(bank))
+                state = self.state[bank]
+                if "momentum_buffer" not in state:
+                    state["momentum_buffer"] = torch.zeros_like(bank)
+                buffer = state["momentum_buffer"]
                 buffer.mul_(group["momentum"]).add_(bank.grad)
                 update = bank.grad.add(buffer, alpha=group["momentum"])
                 alike.setdefault(bank.shape, []).append((bank, update.flatten(1)))

@@ -6,7 +6,7 @@ from typing import Any
 from course_utils import schedules
 from course_utils.batches import SIDE, Augmentation
 from course_utils.evaluation import VIEWS
-from course_utils.optimizers import SGD, MuonAndSGD, Optimizer
+from course_utils.optimizers import SGD, MuonAndSGD, Optimizer, SparingMuonAndSGD
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,9 @@ class Recipe:
         if isinstance(self.optimizer, type) or not (is_dataclass(self.optimizer) and hasattr(self.optimizer, "build")):
             raise ValueError(f"optimizer {self.optimizer!r}: expected SGD(), MuonAndSGD() or an instance of your own "
                              "frozen dataclass with a method build(model)")
+        if self.momentum is not None and isinstance(self.optimizer, MuonAndSGD):
+            raise ValueError(f"momentum {self.momentum}: its knots would replace Muon's momentum too; choose None, or "
+                             "SGD() as the optimizer")
         sides = schedules.as_knots(self.side)
         for knots in (self.schedule, self.momentum, sides):
             if knots is not None:
@@ -72,8 +75,11 @@ class Recipe:
         def longer(value: int | schedules.Knots | None) -> int | schedules.Knots | None:
             return schedules.stretched(value, epochs / self.epochs) if isinstance(value, tuple) else value
 
+        optimizer = self.optimizer
+        if isinstance(optimizer, SparingMuonAndSGD):
+            optimizer = replace(optimizer, steps=max(1, round(optimizer.steps * epochs / self.epochs)))
         return replace(self, name=f"{self.name}-{epochs}-epochs", epochs=epochs, schedule=longer(self.schedule),
-                       momentum=longer(self.momentum), side=longer(self.side))
+                       optimizer=optimizer, momentum=longer(self.momentum), side=longer(self.side))
 
     def to_json(self) -> dict[str, Any]:
         """The settings as the record keeps them, in one flat dictionary: tuples are lists."""
@@ -92,7 +98,7 @@ class Recipe:
 
     def _optimizer_to_json(self) -> dict[str, Any]:
         """Our optimizers field by field, the whitening bias's part of the run in epochs; a reader's own as text."""
-        if type(self.optimizer) not in (SGD, MuonAndSGD):
+        if type(self.optimizer) not in (SGD, MuonAndSGD, SparingMuonAndSGD):
             return {"optimizer": repr(self.optimizer)}
         found = {"muon": None} | asdict(self.optimizer)
         part = found.pop("whitening_part")

@@ -65,28 +65,30 @@ def fit(
     if machine.compile:
         trainer.warm_up()
 
-    for number in range(len(run.curve), recipe.epochs):
-        start = time.perf_counter()
-        loss, accuracy, rate, seconds = trainer.epoch(number)
-        held_out_loss = held_out_accuracy = None
-        if held_out:
-            scores = evaluate(trainer.scored, held_out)
-            check_finite(scores.loss, trainer.steps, number + 1, rate)
-            held_out_loss, held_out_accuracy, run.result = scores.loss, scores.accuracy, scores.result("held_out")
-        run.curve.append(Epoch(number + 1, loss, accuracy, held_out_loss, held_out_accuracy, rate, seconds,
-                               wall_seconds=time.perf_counter() - start))
-        run.seconds = Seconds.of(run.curve)
-        if folder is not None and first:
-            save_checkpoint(run, trainer.state_dict(), folder)
-        if on_epoch and first:
-            on_epoch(run)
+    try:
+        for number in range(len(run.curve), recipe.epochs):
+            start = time.perf_counter()
+            loss, accuracy, rate, seconds = trainer.epoch(number)
+            held_out_loss = held_out_accuracy = None
+            if held_out is not None:
+                scores = evaluate(trainer.scored, held_out)
+                check_finite(scores.loss, trainer.steps, number + 1, rate)
+                held_out_loss, held_out_accuracy, run.result = scores.loss, scores.accuracy, scores.result("held_out")
+            run.curve.append(Epoch(number + 1, loss, accuracy, held_out_loss, held_out_accuracy, rate, seconds,
+                                   wall_seconds=time.perf_counter() - start))
+            run.seconds = Seconds.of(run.curve)
+            if folder is not None and first:
+                save_checkpoint(run, trainer.state_dict(), folder)
+            if on_epoch and first:
+                on_epoch(run)
+    finally:
+        trainer.wake()  # after an interrupt too: the network is handed back with all that it trains
 
     start = time.perf_counter()
-    trainer.wake()
     if trainer.average is not None:
         model.load_state_dict(trainer.average.state_dict())
     on, last = ("test", test_set) if test else ("held_out", held_out)
-    if last and (test or recipe.views):
+    if last is not None and (test or recipe.views):
         scores = evaluate(model, last)
         check_finite(scores.loss, trainer.steps, recipe.epochs, run.curve[-1].rate)
         run.result = scores.result(on, evaluate(model, last, VIEWS[recipe.views]) if recipe.views else None)

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from course_utils.data import Split
 
 RGB_TO_YUV = torch.tensor([[0.299, 0.587, 0.114], [-0.14713, -0.28886, 0.436], [0.615, -0.51499, -0.10001]])
+SIZE = 7  # pixels across which "local" reaches
 THRESHOLD = 1e-4  # Torch's: where the local deviation is smaller (a flat patch), this is divided by instead
 CHUNK = 500  # images at a time
 
@@ -22,10 +23,10 @@ def rgb_to_yuv(images: Tensor) -> Tensor:
     return torch.einsum("yc,nchw->nyhw", RGB_TO_YUV.to(images), images)
 
 
-def gaussian(size: int = 7) -> Tensor:
-    """The weights (size,) of Torch's `image.gaussian1D`, whose deviation is a quarter of its size; their sum is 1."""
-    distance = torch.arange(size) - (size - 1) / 2
-    weights = torch.exp(-((distance / (0.25 * size)) ** 2) / 2)
+def gaussian() -> Tensor:
+    """The weights (SIZE,) of Torch's `image.gaussian1D`, whose deviation is a quarter of its size; their sum is 1."""
+    distance = torch.arange(SIZE) - (SIZE - 1) / 2
+    weights = torch.exp(-((distance / (0.25 * SIZE)) ** 2) / 2)
     return weights / weights.sum()
 
 
@@ -36,13 +37,13 @@ def local_mean(planes: Tensor, weights: Tensor) -> Tensor:
     return F.conv2d(across, weights.view(1, 1, -1, 1), padding=(reach, 0))
 
 
-def local_contrast_normalise(planes: Tensor, size: int = 7) -> Tensor:
+def local_contrast_normalise(planes: Tensor) -> Tensor:
     """Planes (N, 1, H, W) less their local mean, over their local deviation: `nn.SpatialContrastiveNormalization`.
 
     `inside` is the weight within the image, 1 away from the border. Torch divides the deviation by it after the
     square root, not before, and so do we.
     """
-    weights = gaussian(size).to(planes)
+    weights = gaussian().to(planes)
     inside = local_mean(torch.ones_like(planes[:1]), weights)
     centred = planes - local_mean(planes, weights) / inside
     deviation = local_mean(centred**2, weights).sqrt() / inside

@@ -162,7 +162,8 @@ def test_a_picture_larger_than_the_image_or_too_small_is_refused(side, cutout, s
 
 
 def test_a_share_of_small_pictures_is_part_of_the_whole_batch():
-    both = [Batches(SPLIT, 32, CPU, Augmentation("random", 4, 8), share=share) for share in (slice(None), slice(8, 16))]
+    augmentation = Augmentation("random", 4, 8, 0.3, 0.1)
+    both = [Batches(SPLIT, 32, CPU, augmentation, share=share) for share in (slice(None), slice(8, 16))]
     whole, part = (next(batches.epoch(1, 20))[0] for batches in both)
     assert torch.equal(part, whole[8:16])
 

@@ -19,7 +19,7 @@ from killed import SCENARIOS
 from tiny import CPU, random_dataset, same_curve, same_weights, tiny_net, tiny_recipe
 from torch import nn
 
-from course_utils import records
+from course_utils import records, training
 from course_utils.checkpoints import CheckpointError
 from course_utils.machine import Machine
 from course_utils.models.layers import Dropout
@@ -197,6 +197,13 @@ def other_net() -> nn.Module:
 def test_a_checkpoint_of_another_run_is_refused_and_says_what_differs(folder, changes, names):
     refused(folder, names, **changes)
     assert len(list(folder.glob("checkpoint-*"))) == 2
+
+
+def test_a_run_that_other_hardware_began_goes_on_with_a_warning(folder, monkeypatch):
+    here = training.hardware
+    monkeypatch.setattr(training, "hardware", lambda *of: replace(here(*of), processor="Another processor"))
+    with pytest.warns(UserWarning, match="made on other hardware .*'Another processor'.* seconds are of both"):
+        assert resume(folder).finished
 
 
 def test_files_of_a_reader_s_own_are_left_alone(folder):

@@ -134,6 +134,10 @@ def test_no_other_file_asks_for_cuda_by_name():
     by_name = re.compile(r"""torch\.cuda|\.cuda\(|device=["']cuda|\.to\(["']cuda""")
     asking = {path.relative_to(ROOT).as_posix() for path, text in code.items() if by_name.search(text)}
     assert asking == {"course_utils/machine.py"}
+    kinds = re.compile(r"""["'](cuda|xpu|mps|tpu)["']""")
+    told_apart = {path.relative_to(ROOT).as_posix() for path, text in code.items()
+                  if path.suffix == ".py" and kinds.search(text)}
+    assert told_apart == {"course_utils/machine.py", "course_utils/plumbing/distributed.py"}
 
 
 def test_precision_can_be_set(flags):

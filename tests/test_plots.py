@@ -3,6 +3,7 @@
 import base64
 import io
 import math
+from dataclasses import replace
 
 import matplotlib.image
 import numpy as np
@@ -87,6 +88,18 @@ def test_curves_show_the_numbers_of_the_record():
     assert lines[0].get_linestyle() != lines[1].get_linestyle()
 
 
+def test_a_held_out_loss_far_above_the_others_doesnt_flatten_them():
+    run = make_run()
+    run.curve[0] = replace(run.curve[0], held_out_loss=96.0)
+    assert plots.curves([run]).axes[1].get_ylim()[1] == pytest.approx(1.5 * max(row.loss for row in run.curve))
+
+
+@pytest.mark.parametrize("held_out", [True, False])
+def test_the_legend_names_the_sets_that_are_drawn(held_out):
+    named = [entry.get_text() for entry in plots.curves([make_run(held_out=held_out)]).legends[0].get_texts()]
+    assert named == ["held-out"] * held_out + ["train", "vgg"]
+
+
 def test_names_from_a_record_begin_no_formula():
     names = [r"$\bad{$"] * 10
     for picture in (
@@ -138,6 +151,11 @@ def test_bars_show_our_values_and_published_ones():
     assert "a: 91.20 (published 92.45). b: nan." in picture.alt
     assert {"91.20", "published 92.45"} <= set(text(picture).split("\n"))
     assert len(picture.axes[0].patches) == 2 and picture.axes[0].get_xlim()[0] == 0  # no cut-off bars
+
+
+def test_bars_below_zero_lie_in_the_picture():
+    picture = plots.bars(["a", "b"], [18.0, -1.2], "fall (%)", data_name="CIFAR-10")
+    assert picture.axes[0].get_xlim()[0] < -1.2
 
 
 def test_layer_bars_name_the_heaviest_layers():

@@ -13,9 +13,9 @@ from torch import nn
 from course_utils import data
 from course_utils.author import reproduce as reproducing
 from course_utils.batches import Augmentation
-from course_utils.named_recipes import RECIPES
+from course_utils.named_recipes import ENTRIES, RECIPES
 from course_utils.optimizers import SGD
-from course_utils.schedules import one_cycle, value_at
+from course_utils.schedules import as_knots, one_cycle, value_at
 
 COURSE = [sys.executable, "-m", "course_utils", "reproduce"]
 
@@ -69,7 +69,7 @@ def test_seeds_and_epochs_are_in_the_records_names(tmp_path):
     assert records[0]["curve"] != records[1]["curve"]
 
 
-def test_a_budget_becomes_epochs_and_a_run_cut_off_keeps_its_own(tmp_path):
+def test_a_budget_becomes_epochs_and_a_run_cut_off_keeps_its_own_if_they_fit(tmp_path, monkeypatch):
     # 12 s an epoch: one minute for two seeds is two epochs each
     outcome = reproduce("--out", str(tmp_path), "--budget", "1", "--seeds", "2")
     assert outcome.returncode == 0 and "epochs that fit into 1 min: 2" in outcome.stdout
@@ -77,9 +77,12 @@ def test_a_budget_becomes_epochs_and_a_run_cut_off_keeps_its_own(tmp_path):
     assert reproduce("--out", str(tmp_path / "cut"), "--epochs", "1", "--kill").returncode == -signal.SIGKILL
     again = reproduce("--out", str(tmp_path / "cut"), "--budget", "60")
     assert again.returncode == 0 and (tmp_path / "cut" / "tiny-1-epochs-seed0.json").exists()
-    (tmp_path / "whole" / "step-0-sgd-seed0").mkdir(parents=True)
-    assert reproducing.epochs_within(1, "step-0-sgd", tmp_path / "whole", 1) == 4  # cut off at the recipe's own length
+    monkeypatch.setattr(reproducing, "estimated_epoch_seconds", lambda entry: 60.0)
     assert reproducing.epochs_within(10**6, "step-0-sgd", tmp_path, 1) == 4  # never more than the recipe's
+    assert reproducing.epochs_within(3, "step-0-sgd", tmp_path, 1) == 3
+    (tmp_path / "whole" / "step-0-sgd-seed0").mkdir(parents=True)
+    assert reproducing.epochs_within(3, "step-0-sgd", tmp_path / "whole", 1) == 4  # cut off, and nearly fits
+    assert reproducing.epochs_within(2, "step-0-sgd", tmp_path / "whole", 1) == 2
 
 
 @pytest.mark.parametrize(("seeds", "takes"), [(6, "12 s here, and there are 6 seeds"), (1, "37 min here")])
@@ -147,10 +150,25 @@ def test_an_epoch_is_timed_by_real_steps():
 def test_every_recipe_names_a_network_that_can_be_built(name):
     entry = RECIPES[name]
     kinds = [type(module).__name__ for module in entry.build().modules()]
-    assert entry.recipe.name == name and "Conv2d" in kinds
+    assert "Conv2d" in kinds
     if name.endswith(("no-bn", "plain")):
         assert not any(kind.startswith("BatchNorm") for kind in kinds)
-    assert entry.recipe.stretched(3).epochs == 3
+
+
+def test_no_two_recipes_have_the_same_name():
+    assert len(RECIPES) == len(ENTRIES)
+
+
+@pytest.mark.parametrize("name", ["davidnet", "speedrun-progressive", "hiverge"])
+def test_a_stretched_recipe_keeps_its_shape(name):
+    recipe = RECIPES[name].recipe
+    twice = recipe.stretched(2 * recipe.epochs)
+    assert twice.epochs == 2 * recipe.epochs and twice.name == f"{name}-{twice.epochs}-epochs"
+    for quantity in ("schedule", "side"):
+        knots, longer = as_knots(getattr(recipe, quantity)), as_knots(getattr(twice, quantity))
+        assert longer == tuple((2 * epoch, value) for epoch, value in knots)
+    if name == "hiverge":
+        assert twice.optimizer.steps == 486
 
 
 @pytest.mark.parametrize("name", ["onecycle-vgg", "onecycle-resnet", "onecycle-inception"])

@@ -17,7 +17,7 @@ from course_utils.batches import Augmentation, Batches
 from course_utils.evaluation import VIEWS
 from course_utils.models import SpeedNet
 from course_utils.named_recipes import RECIPES
-from course_utils.optimizers import COEFFICIENTS, SGD, Muon, MuonAndSGD, SparingMuon, orthogonalise
+from course_utils.optimizers import COEFFICIENTS, SGD, Muon, MuonAndSGD, SparingMuon, SparingMuonAndSGD, orthogonalise
 from course_utils.schedules import triangle
 from course_utils.show import anatomy
 from course_utils.training import Trainer, fit
@@ -200,6 +200,38 @@ def test_a_network_is_handed_back_with_every_trained_parameter_trainable():
     recipe = replace(RECIPES["speedrun"].recipe.stretched(2), batch_size=20, held_out=0)
     fit(net, recipe, random_dataset(20, 10), machine=CPU, test=False)
     assert [parameter.requires_grad for parameter in net.parameters()] == before
+
+
+def test_an_interrupted_network_is_handed_back_awake():
+    net = SpeedNet(8)
+    before = [parameter.requires_grad for parameter in net.parameters()]
+
+    def interrupt(run):
+        if len(run.curve) == 5:  # the whitening layer's bias has rested since the third
+            assert not net.whiten.bias.requires_grad
+            raise KeyboardInterrupt
+
+    recipe = replace(RECIPES["speedrun"].recipe, batch_size=20, held_out=0)
+    with pytest.raises(KeyboardInterrupt):
+        fit(net, recipe, random_dataset(20, 10), machine=CPU, test=False, on_epoch=interrupt)
+    assert [parameter.requires_grad for parameter in net.parameters()] == before
+
+
+@pytest.mark.parametrize("settings", [{"steps": 0}, {"muon_decay": -0.1}])
+def test_a_sparing_muon_of_no_steps_or_a_negative_decay_is_refused(settings):
+    with pytest.raises(ValueError, match="expected steps from 1 and a muon_decay from 0"):
+        SparingMuonAndSGD(**settings)
+
+
+def test_knots_of_momentum_are_not_given_to_muon():
+    with pytest.raises(ValueError, match="its knots would replace Muon's momentum too"):
+        replace(RECIPES["speedrun"].recipe, momentum=((0.0, 0.85), (4.0, 0.95)))
+
+
+def test_hiverge_s_settings_are_in_its_record_one_by_one():
+    settings = RECIPES["hiverge"].recipe.to_json()
+    assert (settings["muon"], settings["momentum"], settings["steps"]) == (0.655, 0.825, 243)
+    assert "brightness" in settings and "brightness" not in RECIPES["speedrun"].recipe.to_json()
 
 
 def test_rates_and_decay_are_the_published_ones():

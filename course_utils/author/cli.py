@@ -163,6 +163,7 @@ def _bench(options: argparse.Namespace) -> int:
 
 def _reproduce(options: argparse.Namespace) -> int:
     from course_utils.author import reproduce
+    from course_utils.author.plan import first_line
     from course_utils.checkpoints import CheckpointError
     from course_utils.data import DataError, load
     from course_utils.named_recipes import RECIPES
@@ -189,8 +190,8 @@ def _reproduce(options: argparse.Namespace) -> int:
         dataset = load(options.dataset)
         for seed in range(first, first + seeds):
             print(reproduce.reproduce(options.name, dataset, options.out, seed, epochs, options.compile))
-    except (DataError, CheckpointError, Diverged, ValueError) as error:
-        return _complain(error, 1)
+    except (DataError, CheckpointError, Diverged, RuntimeError, ValueError) as error:
+        return _complain(first_line(error), 1)
     return 0
 
 

@@ -29,6 +29,7 @@ from nbformat import NotebookNode
 
 from course_utils.author import lessons, links, runner
 from course_utils.author.lessons import LessonError
+from course_utils.plumbing.files import write_atomically
 from course_utils.show import progress
 
 PYTHON = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -309,7 +310,7 @@ def save(nb: NotebookNode, path: Path, stamped: bool) -> None:
     nb = normalise(nb)
     if stamped:
         nb.metadata.course = {"stamp": stamp_of(nb)}
-    nbformat.write(nb, path)
+    write_atomically(path, f"{nbformat.writes(nb)}\n".encode())
 
 
 def execute(path: Path) -> None:

@@ -100,21 +100,26 @@ def train_all(
     print(f"{len(runs) - len(open_runs)} of {len(runs)} runs are recorded")
     pace = {}
     for number, run in enumerate(open_runs, start=1):
-        if run.recipe not in pace:
-            pace[run.recipe] = estimated_epoch_seconds(RECIPES[run.recipe])
-        done = epochs_done(out / run.name)
-        seconds = pace[run.recipe] * (run.epochs - done)
-        begun = f", {done} of {run.epochs} epochs are done" if done else ""
-        print(f"[{number}/{len(open_runs)}] {run.name}: {about(seconds)} to go{begun}; {run.why}", flush=True)
-        if time.monotonic() + seconds > deadline:
-            print("      left out: it would not end within the budget", flush=True)
-            continue
         try:
+            if run.recipe not in pace:
+                pace[run.recipe] = estimated_epoch_seconds(RECIPES[run.recipe])
+            done = epochs_done(out / run.name)
+            seconds = pace[run.recipe] * (run.epochs - done)
+            begun = f", {done} of {run.epochs} epochs are done" if done else ""
+            print(f"[{number}/{len(open_runs)}] {run.name}: {about(seconds)} to go{begun}; {run.why}", flush=True)
+            if time.monotonic() + seconds > deadline:
+                print("      left out: it would not end within the budget", flush=True)
+                continue
             print(reproduce(run.recipe, dataset, out, run.seed, run.epochs, compile), flush=True)
-        except (CheckpointError, Diverged, OSError, ValueError) as error:
+        except (CheckpointError, Diverged, OSError, RuntimeError, ValueError) as error:
             failed += 1
-            print(f"course: {run.name} failed: {error}", file=sys.stderr, flush=True)
+            print(f"course: {run.name} failed: {first_line(error)}", file=sys.stderr, flush=True)
     return failed
+
+
+def first_line(error: Exception) -> str:
+    """What went wrong, without the pages that PyTorch adds when memory is short or a compiler is missing."""
+    return str(error).strip().partition("\n")[0]
 
 
 def epochs_done(folder: Path) -> int:

@@ -82,23 +82,27 @@ def estimates() -> Iterator[tuple[str, Entry, float]]:
     """Name, entry and estimated minutes on this machine of every recipe, as they are measured; each network once."""
     measured: dict[tuple, float] = {}
     for name, entry in RECIPES.items():
-        what = (entry.network, repr(entry.options), entry.recipe.batch_size, entry.recipe.side)
+        recipe = entry.recipe
+        what = (entry.network, repr(entry.options), recipe.batch_size, recipe.side, recipe.held_out)
         if what not in measured:
             measured[what] = estimated_epoch_seconds(entry)
         yield name, entry, measured[what] * entry.recipe.epochs / 60
 
 
 def epochs_within(minutes: float, name: str, out: Path, seeds: int) -> int:
-    """How many epochs fit, for each of so many seeds; as many as those of a run in `out` that was cut off, if any.
+    """How many epochs fit, for each of so many seeds.
 
-    Raises LessonError where not one fits.
+    As many as those of a run in `out` that was cut off, where they fit too; up to half as long again counts as fitting,
+    since no two measurements of the pace are alike. Raises LessonError where not one epoch fits.
     """
     entry = RECIPES[name]
+    seconds = estimated_epoch_seconds(entry)
     for folder in sorted(out.glob(f"{name}-*seed*")):
         begun = re.fullmatch(rf"{re.escape(name)}-(?:(\d+)-epochs-)?seed\d+", folder.name)
         if begun and folder.is_dir() and not folder.with_suffix(".json").exists():
-            return int(begun[1] or entry.recipe.epochs)
-    seconds = estimated_epoch_seconds(entry)
+            epochs = int(begun[1] or entry.recipe.epochs)
+            if epochs * seeds * seconds <= 1.5 * 60 * minutes:
+                return epochs
     if 60 * minutes < seconds * seeds:
         each = f", and there are {seeds} seeds" if seeds > 1 else ""
         raise LessonError(f"not one epoch fits: one takes {about(seconds)} here{each}")

@@ -51,8 +51,6 @@ def labels_and_images(folder: Path, mirrors: list[str], patient: bool) -> tuple[
             advice += f"; {path} was not read: {why}"
         raise OutOfReach(f"{error}; {advice}") from error
     except OSError as error:
-        if error.errno in DISK_FULL:
-            (folder / PART).unlink(missing_ok=True)
         raise DataError(
             f"can't prepare CIFAR-10 in {folder}: {error.strerror or error}; expected a folder to read and write with "
             "0.4 GB free: make room, or name another folder in the environment variable COURSE_DATA"

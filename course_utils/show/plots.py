@@ -124,12 +124,17 @@ def mistakes(images: Any, mistakes: Sequence[Mistake], classes: Sequence[str], *
 
 @styled
 def curves(runs: Sequence[Run], labels: Sequence[str] | None = None, title: str = "") -> Picture:
-    """Accuracy and loss against epoch; on held-out images solid, on the batches trained on dashed."""
+    """Accuracy and loss against epoch; on held-out images solid, on the batches trained on dashed.
+
+    The axis of the loss ends at 1.5 times the largest one in training: a held-out loss above it would flatten the rest.
+    """
     labels = labels or [run.recipe["name"] for run in runs]
     names = {run.data.name for run in runs}
     picture, axes = figure.new(5.4, title, "SYNTHETIC" if "SYNTHETIC" in names else "", rows=2, sharex=True)
     picture.alt += "Two line charts, accuracy and loss against epoch."
     sets = {"held-out": ("held_out_", "-"), "train": ("", "--")}
+    if not any(np.isfinite(_column(run, "held_out_loss")).any() for run in runs):
+        del sets["held-out"]
     handles = [Line2D([], [], color=PALE, ls=dashes, label=name) for name, (_, dashes) in sets.items()]
     for number, (run, label) in enumerate(zip(runs, labels, strict=True)):
         epochs, colour = _column(run, "epoch"), COLOURS[number % len(COLOURS)]
@@ -145,6 +150,9 @@ def curves(runs: Sequence[Run], labels: Sequence[str] | None = None, title: str 
                 picture.alt += f" {label}: {accuracies[-1]:.2%} {name} after epoch {len(epochs)}."
     axes[0, 0].set_ylabel("accuracy (%)")
     axes[1, 0].set_ylabel("loss (nats per image)")
+    trained = np.array([row.loss for run in runs for row in run.curve if math.isfinite(row.loss)])
+    if len(trained) and axes[1, 0].get_ylim()[1] > 1.5 * trained.max():
+        axes[1, 0].set_ylim(top=1.5 * trained.max())
     _epochs_along(axes[1, 0], max((len(run.curve) for run in runs), default=0))
     _legend_below(picture, handles)
     return picture
@@ -245,7 +253,7 @@ def bars(
     ours, y = np.array(values, dtype=float), np.arange(len(values))
     theirs = np.array([None] * len(ours) if published is None else published, dtype=float)
     picture, axes = figure.new(0.8 + (0.36 if published is None else 0.5) * len(ours), title, data_name)
-    axis, longest = axes[0, 0], np.nanmax([*ours, *theirs, 0])
+    axis, longest, shortest = axes[0, 0], np.nanmax([*ours, *theirs, 0]), np.nanmin([*ours, *theirs, 0])
     axis.barh(y, ours, color=BLUE, height=0.7)
     axis.plot(theirs, y, "D", color=VERMILION, markersize=7)
     picture.alt += f"{title or 'Bars'}, {quantity}."
@@ -260,7 +268,7 @@ def bars(
             _write_right_of(axis, at, text_published, VERMILION, points_up=-7)
             picture.alt += f" {label}: {text} ({text_published})."
     axis.set_yticks(y, [literal(label) for label in labels])
-    axis.set(xlabel=quantity, ylim=(len(ours) - 0.4, -0.6), xlim=(0, 1.04 * (longest or 1)))
+    axis.set(xlabel=quantity, ylim=(len(ours) - 0.4, -0.6), xlim=(1.04 * shortest, 1.04 * (longest or 1)))
     axis.xaxis.set_major_locator(MaxNLocator(5))
     axis.xaxis.set_major_formatter("{x:,g}")
     axis.grid(False, axis="y")

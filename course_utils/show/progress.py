@@ -34,7 +34,7 @@ class Progress:
         lines = table(run.curve)
         if "ipykernel" not in sys.modules:
             if not self.printed:
-                print(self.title)
+                print(f"{self.title} ({run.data.name})")
             for line in lines[self.printed :]:
                 print(line, flush=True)
             self.printed = len(lines)

@@ -40,7 +40,8 @@ def test_rows_are_measured(case):
     for row in rows:
         assert list(row) == KEYS
         assert row["ours"] > 0 < row["usual"]
-        assert row["ratio"] == pytest.approx(row["ours"] / row["usual"], abs=0.006)
+        # The ratio is that of the rates before they were rounded, and at this size they are small.
+        assert row["ratio"] == pytest.approx(row["ours"] / row["usual"], rel=0.1, abs=0.006)
 
 
 def test_each_change_is_compared_with_the_way_before_it(monkeypatch):

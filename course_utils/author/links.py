@@ -140,9 +140,10 @@ def link_lesson(nb: NotebookNode, name: str, repository: Repository, gpu: bool =
 
 
 def link_text(text: str, repository: Repository) -> str:
-    """A text with its links that open the course: those of Colab, Binder, Kaggle, Codespaces and nbgitpuller.
+    """A text with its links that open the course, those of Colab, Binder, Kaggle, Codespaces and nbgitpuller, and with
+    the command that clones it.
 
-    The last keep their branch: nbgitpuller takes a tag for one, then fails on a reader's second click.
+    nbgitpuller's keep their branch: nbgitpuller takes a tag for one, then fails on a reader's second click.
     """
 
     def pull(match: re.Match) -> str:
@@ -155,6 +156,8 @@ def link_text(text: str, repository: Repository) -> str:
         known = re.escape(link.format(name="NAME", ref="REF", path="notebooks/"))
         known = known.replace("NAME", r"[^/\s]+/[^/\s)]+").replace("REF", r"[^/?\s]+")
         text = re.sub(known, link.format(name=repository.name, ref=repository.ref, path="notebooks/"), text)
+    clone = f"`git clone {repository.address}`, then `cd {repository.folder}`"
+    text = re.sub(r"`git clone \S+`, then `cd \S+`", clone, text)
     return re.sub(r"(?<=/git-pull\?)[\w%.~+=&:/-]*[\w/]", pull, text)
 
 

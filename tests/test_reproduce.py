@@ -159,7 +159,7 @@ def test_no_two_recipes_have_the_same_name():
     assert len(RECIPES) == len(ENTRIES)
 
 
-@pytest.mark.parametrize("name", ["davidnet", "speedrun-progressive", "hiverge"])
+@pytest.mark.parametrize("name", RECIPES)
 def test_a_stretched_recipe_keeps_its_shape(name):
     recipe = RECIPES[name].recipe
     twice = recipe.stretched(2 * recipe.epochs)

@@ -3,8 +3,10 @@
 The file is what `torch.save` writes, then its SHA-256: `torch.load` alone would not notice a flipped bit.
 """
 
+import errno
 import hashlib
 import io
+import re
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -18,7 +20,8 @@ import torch
 from course_utils.plumbing.files import PARTIAL, write_atomically
 from course_utils.records import Run
 
-NAMES, KEPT = "checkpoint-[0-9][0-9][0-9][0-9].pt", 2
+KEPT = 2
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DIGEST_BYTES = 32
 
 
@@ -36,8 +39,9 @@ def save_checkpoint(run: Run, state: dict[str, Any], folder: str | Path) -> None
         write_atomically(path, content + hashlib.sha256(content).digest())
         run.save(folder / "run.json")
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be written ({error.strerror}); what was there before is whole: make room "
-                              "and start again to go on from it") from error
+        advice = "make room and start again" if error.errno in DISK_FULL else "start again"
+        raise CheckpointError(f"{path} cannot be written ({error.strerror}); what was there before is whole: {advice} "
+                              "to go on from it") from error
     _tidy(folder)
 
 
@@ -54,7 +58,7 @@ def resume(run: Run, load_state: Callable[[dict[str, Any]], None], folder: str |
             pass
     except OSError as error:
         raise CheckpointError(f"{folder} cannot hold checkpoints ({error.strerror}); choose another folder") from error
-    found = sorted(folder.glob(NAMES))
+    found = _by_epoch(folder)
     if not found:
         return
     path = found[-1]
@@ -85,9 +89,15 @@ def resume(run: Run, load_state: Callable[[dict[str, Any]], None], folder: str |
     run.curve, run.result, run.seconds, run.started = before.curve, before.result, before.seconds, before.started
 
 
+def _by_epoch(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, the earliest first."""
+    numbers = {path: re.fullmatch(r"checkpoint-(\d{4,})\.pt", path.name) for path in folder.glob("checkpoint-*.pt")}
+    return sorted((path for path in numbers if numbers[path]), key=lambda path: int(numbers[path][1]))
+
+
 def _tidy(folder: Path) -> None:
     """Drop all but the last two checkpoints, and what a killed process left half-written."""
-    for path in [*sorted(folder.glob(NAMES))[:-KEPT], *folder.glob(f"{PARTIAL}*")]:
+    for path in [*_by_epoch(folder)[:-KEPT], *folder.glob(f"{PARTIAL}*")]:
         path.unlink(missing_ok=True)
 
 

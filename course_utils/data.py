@@ -33,7 +33,10 @@ class Split:
     labels: np.ndarray
 
     def __post_init__(self) -> None:
-        self.images.flags.writeable = self.labels.flags.writeable = False
+        for name in ("images", "labels"):
+            view = getattr(self, name).view()  # the caller's own array stays writable
+            view.flags.writeable = False
+            object.__setattr__(self, name, view)
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -86,8 +86,8 @@ class Evaluation:
 def evaluate(model: nn.Module, batches: Batches, views: Sequence[tuple[View, float]] = ORIGINAL) -> Evaluation:
     """The network's logits on every image of `batches`, in evaluation mode, averaged over `views` of the image."""
     with evaluating(model), batches.machine.autocast():
-        scored = [(sum(weight * model(view(images)).float() for view, weight in views), labels)
-                  for images, labels in batches]
+        answers = [(sum(weight * model(view(images)).float() for view, weight in views), labels)
+                   for images, labels in batches]
     # Reading makes a GPU wait, so all is read at once.
-    logits, labels = (torch.cat(parts).cpu() for parts in zip(*scored, strict=True))
+    logits, labels = (torch.cat(parts).cpu() for parts in zip(*answers, strict=True))
     return Evaluation(logits, labels)

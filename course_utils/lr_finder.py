@@ -3,6 +3,7 @@
 import copy
 import itertools
 import math
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -10,7 +11,8 @@ from torch import nn
 from course_utils.batches import Batches
 from course_utils.data import Split
 from course_utils.machine import this_machine
-from course_utils.training import Recipe, Trainer
+from course_utils.recipe import Recipe
+from course_utils.training import Trainer
 
 EXPLODED = 4.0  # times the lowest loss so far
 
@@ -21,9 +23,9 @@ def range_test(
     """(rate, loss) of up to `steps` batches of `split`, the rate rising from `low` to `high` by one factor a step.
 
     The loss is the batch's own, before the step at that rate. The test ends, with that pair as the last, where the
-    loss is no longer finite or above four times the lowest. Everything but the schedule is the recipe's; the images
-    are whole and as they are, whatever its sides and colours. A copy is trained: the model and the random generators
-    are left as they were.
+    loss is no longer finite or above four times the lowest. Optimizer, augmentation and loss are the recipe's; its
+    schedules, averaging and colours, and the parts of the run in which groups learn, play no role. A copy is trained:
+    the model and the random generators are left as they were.
 
     Raises ValueError for rates that do not rise from above 0, fewer than 2 steps, and a batch larger than the split.
     """
@@ -32,14 +34,14 @@ def range_test(
     machine = this_machine(precision=recipe.precision)
     batches = Batches(split, recipe.batch_size, machine, recipe.augmentation, recipe.seed)
     trained = copy.deepcopy(model).to(machine.device, memory_format=machine.memory_format).train()
-    trainer = Trainer(trained, recipe, batches)
+    trainer = Trainer(trained, replace(recipe, averaging=0.0), batches)
     stream = itertools.chain.from_iterable(map(batches.epoch, itertools.count()))
     measured, lowest, device = [], math.inf, machine.device
     with torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=device.type):
         torch.manual_seed(recipe.seed)
         for step, (images, labels) in enumerate(itertools.islice(stream, steps)):
             rate = low * (high / low) ** (step / (steps - 1))
-            for group in (group for optimizer in trainer.optimizers for group in optimizer.param_groups):
+            for group in trainer.groups:
                 group["lr"] = rate * group.get("boost", 1.0)
             loss = trainer.step(images, labels)[0].item()
             measured.append((rate, loss))

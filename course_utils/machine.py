@@ -11,7 +11,11 @@ from functools import cache
 import torch
 
 from course_utils.plumbing import processor
+from course_utils.plumbing.distributed import take_own_accelerator
 from course_utils.records import Hardware
+
+if not hasattr(torch, "accelerator"):
+    raise ImportError(f"the course needs PyTorch 2.11 or later, and this is {torch.__version__}")
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -56,6 +60,7 @@ def this_machine(device: str | None = None, precision: str | None = None, compil
         raise ValueError(f"mode {compile!r} of compile is unknown: choose from {', '.join(COMPILE_MODES)}")
     try:
         chosen = torch.device(device) if device else accelerator() or torch.device("cpu")
+        take_own_accelerator(chosen)
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError) as error:
         why = str(error).splitlines()[0]

@@ -23,8 +23,8 @@ class Entry:
 
     network: Callable[..., nn.Module]
     recipe: Recipe
-    published: str = ""
     options: dict[str, Any] = field(default_factory=dict)
+    published: str = ""
 
     def build(self) -> nn.Module:
         return self.network(**self.options)
@@ -43,12 +43,12 @@ def _recipe_2015(name: str, rate: float = 1.0) -> Recipe:
 
 
 OF_2015 = [
-    Entry(VGG, _recipe_2015("vgg-2015"), "92.45% (2015)"),
-    Entry(VGG, _recipe_2015("vgg-2015-no-bn", 0.1), "91.4% (2015)", NO_BN),
-    Entry(VGG, _recipe_2015("vgg-2015-no-dropout"), "91.4% (2015)", NO_DROPOUT),
-    Entry(VGG, _recipe_2015("vgg-2015-plain", 0.1), "", NEITHER),
-    Entry(NIN, _recipe_2015("nin-2015"), "92% (2015)"),
-    Entry(NIN, _recipe_2015("nin-2015-no-bn", 0.1), "88% (2015)", NO_BN),
+    Entry(VGG, _recipe_2015("vgg-2015"), published="92.45% (2015)"),
+    Entry(VGG, _recipe_2015("vgg-2015-no-bn", 0.1), NO_BN, "91.4% (2015)"),
+    Entry(VGG, _recipe_2015("vgg-2015-no-dropout"), NO_DROPOUT, "91.4% (2015)"),
+    Entry(VGG, _recipe_2015("vgg-2015-plain", 0.1), NEITHER),
+    Entry(NIN, _recipe_2015("nin-2015"), published="92% (2015)"),
+    Entry(NIN, _recipe_2015("nin-2015-no-bn", 0.1), NO_BN, "88% (2015)"),
 ]
 
 
@@ -58,10 +58,10 @@ def _recipe_2017(name: str) -> Recipe:
 
 
 OF_2017 = [
-    Entry(VGG, _recipe_2017("vgg-2017"), "89.89% (2017)"),
-    Entry(VGG, _recipe_2017("vgg-2017-no-bn"), "88.67% (2017)", NO_BN),
-    Entry(VGG, _recipe_2017("vgg-2017-no-dropout"), "88.73% (2017)", NO_DROPOUT),
-    Entry(VGG, _recipe_2017("vgg-2017-plain"), "86.65% (2017)", NEITHER),
+    Entry(VGG, _recipe_2017("vgg-2017"), published="89.89% (2017)"),
+    Entry(VGG, _recipe_2017("vgg-2017-no-bn"), NO_BN, "88.67% (2017)"),
+    Entry(VGG, _recipe_2017("vgg-2017-no-dropout"), NO_DROPOUT, "88.73% (2017)"),
+    Entry(VGG, _recipe_2017("vgg-2017-plain"), NEITHER, "86.65% (2017)"),
 ]
 
 
@@ -75,40 +75,42 @@ def _modern(name: str, peak: float, epochs: int) -> Recipe:
 
 
 MODERN = [
-    Entry(VGG, _modern("vgg-modern", 0.2, 50), "92.45% (2015)"),
-    Entry(VGG, _modern("vgg-modern-no-bn", 0.03, 50), "91.4% (2015)", NO_BN),
-    Entry(VGG, _modern("vgg-modern-no-dropout", 0.1, 50), "91.4% (2015)", NO_DROPOUT),
-    Entry(VGG, _modern("vgg-modern-plain", 0.06, 50), "", NEITHER),
-    Entry(NIN, _modern("nin-modern", 0.2, 40), "92% (2015)"),
-    Entry(NIN, _modern("nin-modern-no-bn", 0.06, 40), "88% (2015)", NO_BN),
-    Entry(NIN, _modern("nin-modern-linear", 0.1, 40), "", {"average": False}),
+    Entry(VGG, _modern("vgg-modern", 0.2, 50), published="92.45% (2015)"),
+    Entry(VGG, _modern("vgg-modern-no-bn", 0.03, 50), NO_BN, "91.4% (2015)"),
+    Entry(VGG, _modern("vgg-modern-no-dropout", 0.1, 50), NO_DROPOUT, "91.4% (2015)"),
+    Entry(VGG, _modern("vgg-modern-plain", 0.06, 50), NEITHER),
+    Entry(NIN, _modern("nin-modern", 0.2, 40), published="92% (2015)"),
+    Entry(NIN, _modern("nin-modern-no-bn", 0.06, 40), NO_BN, "88% (2015)"),
+    Entry(NIN, _modern("nin-modern-linear", 0.1, 40), {"average": False}),
 ]
 
 
 def _residual(name: str) -> Recipe:
-    """He et al. (2015): 64,000 steps of batch 128, the rate divided by 10 after 32,000 and 48,000."""
+    """He et al. (2015): 64,000 steps of batch 128 on all of train, the rate divided by 10 after 32,000 and 48,000."""
     schedule = ((0.0, 0.1), (82.0, 0.1), (82.0, 0.01), (123.0, 0.01), (123.0, 0.001))
-    return Recipe(name, 164, schedule, optimizer=SGD(weight_decay=1e-4), augmentation=Augmentation("random", crop=4))
+    return Recipe(name, 164, schedule, optimizer=SGD(weight_decay=1e-4), augmentation=Augmentation("random", crop=4),
+                  held_out=0)
 
 
 RESIDUAL = [
-    Entry(cifar_resnet, _residual("plain20"), "", {"depth": 20, "shortcut": None}),
-    Entry(cifar_resnet, _residual("plain32"), "", {"depth": 32, "shortcut": None}),
-    Entry(cifar_resnet, _residual("resnet20"), "91.25% (He 2015)", {"depth": 20}),
-    Entry(cifar_resnet, _residual("resnet32"), "92.49% (He 2015)", {"depth": 32}),
-    Entry(cifar_resnet, _residual("resnet32-preactivation"), "", {"depth": 32, "preactivation": True}),
+    Entry(cifar_resnet, _residual("plain20"), {"depth": 20, "shortcut": None}),
+    Entry(cifar_resnet, _residual("plain32"), {"depth": 32, "shortcut": None}),
+    Entry(cifar_resnet, _residual("resnet20"), {"depth": 20}, "91.25% (He 2015)"),
+    Entry(cifar_resnet, _residual("resnet32"), {"depth": 32}, "92.49% (He 2015)"),
+    Entry(cifar_resnet, _residual("resnet32-preactivation"), {"depth": 32, "preactivation": True}),
 ]
+
 
 def _thirty(name: str) -> Recipe:
     """He's recipe in 30 epochs: warm-up, for 56 layers start badly at the full rate, then linearly down to zero."""
-    return replace(_residual(name), epochs=30, schedule=triangle(0.1, 3, 30), held_out=0)
+    return replace(_residual(name), epochs=30, schedule=triangle(0.1, 3, 30))
 
 
 DEPTH = [
-    Entry(cifar_resnet, _thirty("depth-plain20"), "", {"depth": 20, "shortcut": None}),
-    Entry(cifar_resnet, _thirty("depth-plain56"), "", {"depth": 56, "shortcut": None}),
-    Entry(cifar_resnet, _thirty("depth-resnet20"), "", {"depth": 20}),
-    Entry(cifar_resnet, _thirty("depth-resnet56"), "", {"depth": 56}),
+    Entry(cifar_resnet, _thirty("depth-plain20"), {"depth": 20, "shortcut": None}),
+    Entry(cifar_resnet, _thirty("depth-plain56"), {"depth": 56, "shortcut": None}),
+    Entry(cifar_resnet, _thirty("depth-resnet20"), {"depth": 20}),
+    Entry(cifar_resnet, _thirty("depth-resnet56"), {"depth": 56}),
 ]
 
 
@@ -119,10 +121,10 @@ def _one_cycle(name: str) -> Recipe:
 
 
 ONE_CYCLE = [
-    Entry(VGG, _one_cycle("onecycle-vgg"), "94% (FPT Software)"),
-    Entry(ResNet, _one_cycle("onecycle-resnet"), "94% (FPT Software)"),
-    Entry(GoogLeNet, _one_cycle("onecycle-inception"), "94% (FPT Software)"),
-    Entry(GoogLeNet, _one_cycle("onecycle-inception-small"), "", {"width": 0.5, "early_pool": True}),
+    Entry(VGG, _one_cycle("onecycle-vgg"), published="94% (FPT Software)"),
+    Entry(ResNet, _one_cycle("onecycle-resnet"), published="94% (FPT Software)"),
+    Entry(GoogLeNet, _one_cycle("onecycle-inception"), published="94% (FPT Software)"),
+    Entry(GoogLeNet, _one_cycle("onecycle-inception-small"), {"width": 0.5, "early_pool": True}),
 ]
 
 
@@ -159,36 +161,39 @@ def _rung(name: str, peak: float, rung: int, epochs: int = 8, held_out: int = 50
 
 
 DAVIDNETS = [
-    Entry(DavidNet, DAVIDNET, "94.08% (Page 2018)"),
+    Entry(DavidNet, DAVIDNET, published="94.08% (Page 2018)"),
     # As its Colab version has it, with a quarter of the weight decay.
     Entry(DavidNet, replace(DAVIDNET, name="davidnet-light-decay", optimizer=SGD(1.25e-4, nesterov=True))),
-    Entry(DavidNet, _rung("narrow-0-baseline", 0.4, 0), "", {"width": 16}),
-    Entry(DavidNet, _rung("narrow-1-pool-first", 0.4, 1), "", {"width": 16} | POOL_FIRST),
-    Entry(DavidNet, _rung("narrow-2-smoothing", 0.4, 2), "", {"width": 16} | POOL_FIRST),
-    Entry(DavidNet, _rung("narrow-3-celu", 0.4, 3), "", {"width": 16} | CELU),
-    Entry(DavidNet, _rung("narrow-4-ghosts", 0.6, 4), "", {"width": 16} | GHOSTS),
-    Entry(DavidNet, _rung("narrow-5-frozen", 0.6, 5), "", {"width": 16} | FROZEN),
-    Entry(DavidNet, _rung("narrow-6-whitening", 1.0, 6), "", {"width": 16} | WHITENING),
-    Entry(DavidNet, _rung("narrow-7-averaging", 1.0, 7), "", {"width": 16} | WHITENING),
-    Entry(DavidNet, _rung("narrow-8-mirror", 1.0, 8), "", {"width": 16} | WHITENING),
-    Entry(DavidNet, _rung("davidnet-1-pool-first", 0.4, 1, 25, 0), "94.1% (Page 2019)", POOL_FIRST),
-    Entry(DavidNet, _rung("davidnet-2-smoothing", 0.4, 2, 23, 0), "94.1% (Page 2019)", POOL_FIRST),
-    Entry(DavidNet, _rung("davidnet-3-celu", 0.4, 3, 20, 0), "94.1% (Page 2019)", CELU),
-    Entry(DavidNet, _rung("davidnet-4-ghosts", 0.6, 4, 18, 0), "94.1% (Page 2019)", GHOSTS),
-    Entry(DavidNet, _rung("davidnet-5-frozen", 0.6, 5, 17, 0), "94.1% (Page 2019)", FROZEN),
-    Entry(DavidNet, _rung("davidnet-6-whitening", 1.0, 6, 14, 0), "94.1% (Page 2019)", WHITENING),
-    Entry(DavidNet, _rung("davidnet-7-averaging", 1.0, 7, 13, 0), "94.1% (Page 2019)", WHITENING),
-    Entry(DavidNet, _rung("davidnet-8-mirror", 1.0, 8, 10, 0), "94.1% (Page 2019)", WHITENING),
+    Entry(DavidNet, _rung("narrow-0-baseline", 0.4, 0), {"width": 16}),
+    Entry(DavidNet, _rung("narrow-1-pool-first", 0.4, 1), {"width": 16} | POOL_FIRST),
+    Entry(DavidNet, _rung("narrow-2-smoothing", 0.4, 2), {"width": 16} | POOL_FIRST),
+    Entry(DavidNet, _rung("narrow-3-celu", 0.4, 3), {"width": 16} | CELU),
+    Entry(DavidNet, _rung("narrow-4-ghosts", 0.6, 4), {"width": 16} | GHOSTS),
+    Entry(DavidNet, _rung("narrow-5-frozen", 0.6, 5), {"width": 16} | FROZEN),
+    Entry(DavidNet, _rung("narrow-6-whitening", 1.0, 6), {"width": 16} | WHITENING),
+    Entry(DavidNet, _rung("narrow-7-averaging", 1.0, 7), {"width": 16} | WHITENING),
+    Entry(DavidNet, _rung("narrow-8-mirror", 1.0, 8), {"width": 16} | WHITENING),
+    Entry(DavidNet, _rung("davidnet-1-pool-first", 0.4, 1, 25, 0), POOL_FIRST, "94.1% (Page 2019)"),
+    Entry(DavidNet, _rung("davidnet-2-smoothing", 0.4, 2, 23, 0), POOL_FIRST, "94.1% (Page 2019)"),
+    Entry(DavidNet, _rung("davidnet-3-celu", 0.4, 3, 20, 0), CELU, "94.1% (Page 2019)"),
+    Entry(DavidNet, _rung("davidnet-4-ghosts", 0.6, 4, 18, 0), GHOSTS, "94.1% (Page 2019)"),
+    Entry(DavidNet, _rung("davidnet-5-frozen", 0.6, 5, 17, 0), FROZEN, "94.1% (Page 2019)"),
+    Entry(DavidNet, _rung("davidnet-6-whitening", 1.0, 6, 14, 0), WHITENING, "94.1% (Page 2019)"),
+    Entry(DavidNet, _rung("davidnet-7-averaging", 1.0, 7, 13, 0), WHITENING, "94.1% (Page 2019)"),
+    Entry(DavidNet, _rung("davidnet-8-mirror", 1.0, 8, 10, 0), WHITENING, "94.1% (Page 2019)"),
 ]
 
 
-def _sgd(name: str) -> Recipe:
-    """Jordan's SGD in 4 epochs: rate and decay are his per 1,024 examples of a summed loss, here of its mean.
+# Jordan's SGD: rate and decay are his per 1,024 examples of a summed loss, here of its mean. His logits are multiplied
+# by 1/9; those of `SpeedNet(32)` are divided by the 128 channels of its head. To move the logits as fast, the head
+# learns (128 / 9)**2 times faster.
+JORDANS_SGD = SGD(0.00133, momentum=0.85, nesterov=True, head_boost=(128 / 9) ** 2)
+WHITENING_RESTS = replace(JORDANS_SGD, whitening_part=3 / 8)
+FAST_BN_BIASES = replace(WHITENING_RESTS, bias_boost=64.0)
 
-    His logits are multiplied by 1/9; those of `SpeedNet(32)` are divided by the 128 channels of its head. To move the
-    logits as fast, the head learns (128 / 9)**2 times faster.
-    """
-    optimizer = SGD(0.00133, momentum=0.85, nesterov=True, head_boost=(128 / 9) ** 2)
+
+def _sgd(name: str, optimizer: SGD) -> Recipe:
+    """Jordan's recipe with SGD, in 4 epochs."""
     return Recipe(name, 4, triangle(1.5, 0.92, 4, start=0.3, end=0.105), 1024, optimizer, label_smoothing=0.2,
                   augmentation=Augmentation("random", crop=2), views="mirror-shift")
 
@@ -225,7 +230,7 @@ def _hiverge() -> Recipe:
     biases, head, decay = 0.0573 * per_example, 0.5415 * per_example, 1.0418e-6
     optimizer = SparingMuonAndSGD(decay * per_example, momentum=0.825, nesterov=True, bias_boost=biases,
                                   head_boost=head, whitening_boost=biases, whitening_part=7 / steps, muon=0.655,
-                                  muon_decay=decay * batch_size, steps=steps)
+                                  muon_decay=decay * batch_size, sparing_part=steps / (8 * (50_000 // batch_size)))
     augmentation = Augmentation("alternating", crop=2, brightness=0.1399, contrast=0.1308)
     return Recipe("hiverge", 8, triangle(rate, 0, end), batch_size, optimizer, label_smoothing=0.09,
                   augmentation=augmentation, views="mirror-shift", held_out=0)
@@ -234,27 +239,25 @@ def _hiverge() -> Recipe:
 # The speedrun as published, and two forms of it that suit a processor. Small batches take more steps in an epoch: a GPU
 # is idle in them, two cores are as fast as in large ones. Small pictures take less time, which buys an epoch more.
 SPEEDRUNS = [
-    Entry(SpeedNet, replace(speedrun("speedrun", 8, 2000, 0.24), held_out=0), "94.01% (Jordan 2024)",
-          {"zero_bias": False}),
-    Entry(SpeedNet, _hiverge(), "94.01% (Hiverge 2025)", {"zero_bias": False, "silu": True, "bn_momentum": 0.4434}),
+    Entry(SpeedNet, replace(speedrun("speedrun", 8, 2000, 0.24), held_out=0), {"zero_bias": False},
+          "94.01% (Jordan 2024)"),
+    Entry(SpeedNet, _hiverge(), {"zero_bias": False, "silu": True, "bn_momentum": 0.4434}, "94.01% (Hiverge 2025)"),
     Entry(SpeedNet, replace(speedrun("speedrun-small-batches", 9, 500, 0.12), held_out=0)),
     Entry(SpeedNet, replace(speedrun("speedrun-progressive", 10, 500, 0.12), held_out=0, side=growing(10))),
 ]
 
 # From SGD to the speedrun (Jordan, 2024) at half the width. A step keeps all before it.
-RESTING = replace(_sgd("").optimizer, whitening_part=3 / 8)
-FAST = replace(RESTING, bias_boost=64.0)
 STEPS = [
-    Entry(SpeedNet, _sgd("step-0-sgd"), "",
+    Entry(SpeedNet, _sgd("step-0-sgd", JORDANS_SGD),
           {"width": 32, "whitening": False, "dirac": False, "frozen_scales": False}),
-    Entry(SpeedNet, replace(_sgd("step-1-whitening"), optimizer=RESTING), "",
+    Entry(SpeedNet, _sgd("step-1-whitening", WHITENING_RESTS),
           {"width": 32, "dirac": False, "frozen_scales": False}),
-    Entry(SpeedNet, replace(_sgd("step-2-dirac"), optimizer=RESTING), "", {"width": 32, "frozen_scales": False}),
-    Entry(SpeedNet, replace(_sgd("step-3-frozen"), optimizer=FAST), "", {"width": 32}),
-    Entry(SpeedNet, replace(_sgd("step-4-alternating"), optimizer=FAST,
-                            augmentation=Augmentation("alternating", crop=2)), "", {"width": 32}),
-    Entry(SpeedNet, speedrun("step-5-muon", 4, 2000, 0.24, 32), "", {"width": 32}),
-    Entry(SpeedNet, speedrun("step-6-small-batches", 4, 500, 0.12, 32), "", {"width": 32}),
+    Entry(SpeedNet, _sgd("step-2-dirac", WHITENING_RESTS), {"width": 32, "frozen_scales": False}),
+    Entry(SpeedNet, _sgd("step-3-frozen", FAST_BN_BIASES), {"width": 32}),
+    Entry(SpeedNet, replace(_sgd("step-4-alternating", FAST_BN_BIASES),
+                            augmentation=Augmentation("alternating", crop=2)), {"width": 32}),
+    Entry(SpeedNet, speedrun("step-5-muon", 4, 2000, 0.24, 32), {"width": 32}),
+    Entry(SpeedNet, speedrun("step-6-small-batches", 4, 500, 0.12, 32), {"width": 32}),
 ]
 
 ENTRIES = (*OF_2015, *OF_2017, *MODERN, *RESIDUAL, *DEPTH, *ONE_CYCLE, *DAVIDNETS, *SPEEDRUNS, *STEPS)

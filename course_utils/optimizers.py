@@ -1,9 +1,10 @@
 """What updates the weights: a recipe's `optimizer` is one of these, or a reader's own frozen dataclass with `build`.
 
-The loop sets the learning rate of every group before each step, multiplied by the group's "boost" where it has one.
+The loop sets the learning rate of every group before each step, multiplied by the group's "boost" where it has one,
+and tells each group how many steps the run has ("run_steps").
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -84,7 +85,8 @@ class MuonAndSGD(SGD):
         rest = {parameter: layer for parameter, layer in parameters.items() if parameter.ndim != 4}
         if not banks:
             raise ValueError(f"{type(model).__name__} has no convolution for Muon to update: choose SGD()")
-        return [self.over(rest), self.muon_over(banks)]
+        sgd = [self.over(rest)] if rest else []
+        return [*sgd, self.muon_over(banks)]
 
     def muon_over(self, banks: list[nn.Parameter]) -> "Muon":
         return Muon(banks, lr=0.0, momentum=self.muon)
@@ -92,18 +94,18 @@ class MuonAndSGD(SGD):
 
 @dataclass(frozen=True)
 class SparingMuonAndSGD(MuonAndSGD):
-    """The same by `SparingMuon`, for a run of `steps` steps (Hiverge, 2025)."""
+    """The same by `SparingMuon`, which scales ever more rarely over the share `sparing_part` of the run."""
 
     muon_decay: float = 0.0
-    steps: int = 243
+    sparing_part: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.steps < 1 or self.muon_decay < 0:
-            raise ValueError(f"{self}: expected steps from 1 and a muon_decay from 0")
+        if not 0 < self.sparing_part <= 1 or self.muon_decay < 0:
+            raise ValueError(f"{self}: expected a sparing_part in (0, 1] and a muon_decay from 0")
 
     def muon_over(self, banks: list[nn.Parameter]) -> "Muon":
-        return SparingMuon(banks, 0.0, self.muon, self.muon_decay, self.steps)
+        return SparingMuon(banks, 0.0, self.muon, self.muon_decay, self.sparing_part)
 
 
 def trained(model: nn.Module) -> dict[nn.Parameter, nn.Module]:
@@ -145,11 +147,16 @@ class Muon(torch.optim.Optimizer):
         super().__init__(banks, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:
+    def step(self) -> None:
         for group in self.param_groups:
             for bank, update in self.updates(group):
-                bank.mul_(len(bank) ** 0.5 / bank.norm())
+                self.scale(bank)
                 bank.add_(update, alpha=-group["lr"])
+
+    @staticmethod
+    def scale(bank: Tensor) -> None:
+        """Scale filters to Frobenius norm sqrt(out); zeros stay zeros."""
+        bank.mul_(len(bank) ** 0.5 / bank.norm().clamp_min(1e-7))
 
     def updates(self, group: dict[str, Any]) -> Iterator[tuple[nn.Parameter, Tensor]]:
         """Every bank that has a gradient, and its orthogonalised update."""
@@ -178,20 +185,21 @@ class SparingMuon(Muon):
     coefficients = (3.4576, -4.7391, 2.0843)
 
     def __init__(
-        self, banks: Iterable[nn.Parameter], lr: float, momentum: float, weight_decay: float, steps: int
+        self, banks: Iterable[nn.Parameter], lr: float, momentum: float, weight_decay: float, sparing_part: float
     ) -> None:
         super().__init__(banks, lr, momentum)
-        self.param_groups[0] |= {"weight_decay": weight_decay, "steps": steps, "step": 0, "scaled_in": 0}
+        self.param_groups[0] |= {"weight_decay": weight_decay, "sparing_part": sparing_part, "step": 0, "scaled_in": 0}
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:
+    def step(self) -> None:
         group = self.param_groups[0]
         group["step"] += 1
-        scales = group["step"] - group["scaled_in"] >= 2 + 15 * group["step"] // group["steps"]
+        sparing_steps = max(1, round(group["sparing_part"] * group["run_steps"]))
+        scales = group["step"] - group["scaled_in"] >= 2 + 15 * group["step"] // sparing_steps
         if scales:
             group["scaled_in"] = group["step"]
         for bank, update in self.updates(group):
             if scales:
-                bank.mul_(len(bank) ** 0.5 / bank.norm())
+                self.scale(bank)
             bank.add_(update, alpha=-group["lr"])
             bank.mul_(1 - group["lr"] * group["weight_decay"])

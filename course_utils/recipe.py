@@ -75,11 +75,8 @@ class Recipe:
         def longer(value: int | schedules.Knots | None) -> int | schedules.Knots | None:
             return schedules.stretched(value, epochs / self.epochs) if isinstance(value, tuple) else value
 
-        optimizer = self.optimizer
-        if isinstance(optimizer, SparingMuonAndSGD):
-            optimizer = replace(optimizer, steps=max(1, round(optimizer.steps * epochs / self.epochs)))
         return replace(self, name=f"{self.name}-{epochs}-epochs", epochs=epochs, schedule=longer(self.schedule),
-                       optimizer=optimizer, momentum=longer(self.momentum), side=longer(self.side))
+                       momentum=longer(self.momentum), side=longer(self.side))
 
     def to_json(self) -> dict[str, Any]:
         """The settings as the record keeps them, in one flat dictionary: tuples are lists."""

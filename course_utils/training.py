@@ -21,7 +21,7 @@ from course_utils.machine import Machine, hardware, this_machine, versions
 from course_utils.plumbing.distributed import ALONE, Processes, processes
 from course_utils.plumbing.processor import keep_freed_memory
 from course_utils.recipe import Recipe
-from course_utils.records import Data, Epoch, Model, Run, Seconds
+from course_utils.records import Data, Epoch, Model, Result, Run, Seconds
 
 __all__ = ["Diverged", "Recipe", "Trainer", "fit"]
 
@@ -42,7 +42,8 @@ def fit(
     The curve is scored on the images held out of train; `test` scores the test set, once, after the last epoch. In
     `folder` a checkpoint and the record so far are kept after every epoch, and a run that was cut off goes on from
     there. `on_epoch` is called with the record after every epoch. Build the model under
-    `torch.manual_seed(recipe.seed)` to have the same seed give the same curve. In processes that `torchrun` started,
+    `torch.manual_seed(recipe.seed)` to have the same seed give the same curve. With `averaging`, the average is left in
+    `model`. In processes that `torchrun` started,
     each takes its share of every batch, and the first alone writes and calls `on_epoch`.
 
     Raises Diverged when the loss is no longer a number, CheckpointError when a checkpoint in `folder` is damaged or
@@ -55,7 +56,9 @@ def fit(
     if machine.device.type == "cpu":
         keep_freed_memory()
     recipe, workers = replace(recipe, precision=precision), processes(machine.device)
-    first = workers.rank == 0
+    is_first = workers.rank == 0
+    if dataset.held_out is not None:  # by the caller: the record says how many
+        recipe = replace(recipe, held_out=len(dataset.held_out))
     train, held_out, test_set = prepare(recipe, dataset, machine, test, workers)
     model.to(machine.device, memory_format=machine.memory_format)
     run = new_run(model, recipe, dataset, machine, len(train.labels), workers.count)
@@ -77,9 +80,9 @@ def fit(
             run.curve.append(Epoch(number + 1, loss, accuracy, held_out_loss, held_out_accuracy, rate, seconds,
                                    wall_seconds=time.perf_counter() - start))
             run.seconds = Seconds.of(run.curve)
-            if folder is not None and first:
+            if folder is not None and is_first:
                 save_checkpoint(run, trainer.state_dict(), folder)
-            if on_epoch and first:
+            if on_epoch and is_first:
                 on_epoch(run)
     finally:
         trainer.wake()  # after an interrupt too: the network is handed back with all that it trains
@@ -89,14 +92,19 @@ def fit(
         model.load_state_dict(trainer.average.state_dict())
     on, last = ("test", test_set) if test else ("held_out", held_out)
     if last is not None and (test or recipe.views):
-        scores = evaluate(model, last)
-        check_finite(scores.loss, trainer.steps, recipe.epochs, run.curve[-1].rate)
-        run.result = scores.result(on, evaluate(model, last, VIEWS[recipe.views]) if recipe.views else None)
+        run.result = final_result(model, recipe, last, on)
+        check_finite(run.result.loss, trainer.steps, recipe.epochs, run.curve[-1].rate)
     run.seconds = Seconds.of(run.curve, time.perf_counter() - start)
     run.finished = True
-    if folder is not None and first:
+    if folder is not None and is_first:
         run.save(Path(folder) / "run.json")
     return run
+
+
+def final_result(model: nn.Module, recipe: Recipe, batches: Batches, on: str) -> Result:
+    """The scores of a trained network on `batches`, with test-time views too where the recipe has them."""
+    with_views = evaluate(model, batches, VIEWS[recipe.views]) if recipe.views else None
+    return evaluate(model, batches).result(on, with_views)
 
 
 class Trainer:
@@ -105,15 +113,22 @@ class Trainer:
     def __init__(self, model: nn.Module, recipe: Recipe, batches: Batches, workers: Processes = ALONE) -> None:
         self.model, self.recipe, self.batches, self.machine = model, recipe, batches, batches.machine
         self.workers = workers
-        self.parallel = workers.wrap(model)  # the model itself, where one process trains alone
+        self.network = workers.wrap(model)  # the model itself, where one process trains alone
         self.forward = self.loss_and_right
         if self.machine.compile:
             self.forward = torch.compile(self.loss_and_right, mode=self.machine.compile, dynamic=False)
         self.optimizers = recipe.optimizer.build(model)
+        for group in self.groups:
+            group["run_steps"] = recipe.epochs * len(batches)
         self.average = copy.deepcopy(model) if recipe.averaging else None
         self.steps = 0
         # float16 gradients underflow unless the loss is scaled up; in the other precisions this does nothing.
         self.scaler = torch.amp.GradScaler(self.machine.device.type, enabled=self.machine.precision == torch.float16)
+
+    @property
+    def groups(self) -> list[dict[str, Any]]:
+        """The groups of parameters of all optimizers."""
+        return [group for optimizer in self.optimizers for group in optimizer.param_groups]
 
     @property
     def scored(self) -> nn.Module:
@@ -157,7 +172,7 @@ class Trainer:
     def loss_and_right(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The batch's mean loss and its number of right answers."""
         with self.machine.autocast():
-            logits = self.parallel(images)
+            logits = self.network(images)
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
         return loss, (logits.argmax(1) == labels).sum()
 
@@ -170,13 +185,14 @@ class Trainer:
         state, compiled = copy.deepcopy(self.state_dict()), set()
         self.model.train()
         for epoch in range(self.recipe.epochs):
-            self.set_rates(epoch)
-            side, trained = self.recipe.side_in(epoch), sum(p.requires_grad for p in self.model.parameters())
-            if (side, trained) not in compiled:
-                compiled.add((side, trained))
-                batch = next(self.batches.epoch(epoch, side))
-                for _ in range(3):
-                    self.step(*batch)
+            for moment in (epoch, epoch + 1 - 1 / len(self.batches)):  # a part may end within an epoch
+                self.set_rates(moment)
+                side, trained = self.recipe.side_in(epoch), sum(p.requires_grad for p in self.model.parameters())
+                if (side, trained) not in compiled:
+                    compiled.add((side, trained))
+                    batch = next(self.batches.epoch(epoch, side))
+                    for _ in range(3):
+                        self.step(*batch)
         self.wake()
         self.load_state_dict(state)
 
@@ -187,25 +203,26 @@ class Trainer:
         whole schedule in that share of the run, and then learns no more.
         """
         recipe = self.recipe
-        rate = schedules.value_at(recipe.schedule, epoch)
-        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
-            boost, part = group.get("boost", 1.0), group.get("part")
+        for group in self.groups:
+            part = group.get("part")
             if recipe.momentum is not None:
                 group["momentum"] = schedules.value_at(recipe.momentum, epoch)
-            if part is None:
-                group["lr"] = rate * boost
-            elif epoch < part * recipe.epochs:
-                group["lr"] = schedules.value_at(recipe.schedule, epoch / part) * boost
+            if part is not None and epoch >= part * recipe.epochs:
+                self.rest(group)
             else:
-                group["lr"] = 0.0
-                if self.workers.count == 1:  # its gradient is computed no more; several processes wait for every one
-                    for parameter in group["params"]:
-                        parameter.requires_grad_(False).grad = None
-        return rate
+                group["lr"] = schedules.value_at(recipe.schedule, epoch / (part or 1)) * group.get("boost", 1.0)
+        return schedules.value_at(recipe.schedule, epoch)
+
+    def rest(self, group: dict[str, Any]) -> None:
+        """Train a group no more. A process alone computes no gradient for it; several would wait for one another."""
+        group["lr"] = 0.0
+        if self.workers.count == 1:
+            for parameter in group["params"]:
+                parameter.requires_grad_(False).grad = None
 
     def wake(self) -> None:
         """Let parameters whose part of the run is over be trained again."""
-        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
+        for group in self.groups:
             for parameter in group["params"]:
                 parameter.requires_grad_(True)
 
@@ -251,8 +268,8 @@ def prepare(
         splits = dict(zip(splits, yuv.preprocess(*splits.values()), strict=True))
     train = Batches(splits.pop("train"), recipe.batch_size, machine, recipe.augmentation, recipe.seed,
                     share=workers.share(recipe.batch_size))
-    scored = {name: Batches(split, EVALUATION_BATCH, machine) for name, split in splits.items()}
-    return train, scored.get("held_out"), scored.get("test")
+    others = {name: Batches(split, EVALUATION_BATCH, machine) for name, split in splits.items()}
+    return train, others.get("held_out"), others.get("test")
 
 
 def new_run(

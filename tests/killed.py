@@ -21,6 +21,7 @@ from torch import nn
 
 from course_utils import checkpoints, records, training
 from course_utils.machine import this_machine
+from course_utils.optimizers import MuonAndSGD
 from course_utils.plumbing import files
 
 EPOCHS = 6
@@ -90,7 +91,7 @@ def arm(name: str, call: int) -> None:
 def train(folder: Path, precision: str) -> None:
     """To the end, then write down the SHA-256 of all weights and statistics."""
     torch.set_num_threads(1)
-    recipe = tiny_recipe(EPOCHS, precision=precision)
+    recipe = tiny_recipe(EPOCHS, precision=precision, averaging=0.9, optimizer=MuonAndSGD())
     net = tiny_net(recipe.seed)
     training.fit(net, recipe, random_dataset(), machine=this_machine("cpu", precision), folder=folder)
     digest = hashlib.sha256()

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -116,6 +117,7 @@ def test_the_usual_network_is_the_same_but_for_its_dropout():
 def test_the_command_prints_a_table_and_writes_json(tmp_path, capsys, monkeypatch):
     row = {"case": "input", "ours": 90.0, "usual": 9.0, "unit": "images/s", "ratio": 10.0}
     monkeypatch.setattr(bench, "CASES", {"input": lambda: [row], "train": lambda: [row | {"case": "train"}]})
+    monkeypatch.setattr("signal.signal", lambda *_: None)
     assert main(["bench", "all", "--json", str(tmp_path / "bench.json")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == KEYS
@@ -124,3 +126,17 @@ def test_the_command_prints_a_table_and_writes_json(tmp_path, capsys, monkeypatc
     assert [row["case"] for row in written["rows"]] == ["input", "train"]
     assert written["hardware"]["processor"]
     assert written["versions"]["torch"] == torch.__version__
+
+
+def test_a_measurement_that_fails_is_named_and_the_others_are_kept(tmp_path, capsys, monkeypatch):
+    row = {"case": "input", "ours": 90.0, "usual": 9.0, "unit": "images/s", "ratio": 10.0}
+
+    def killed():
+        raise subprocess.CalledProcessError(-9, "measure")
+
+    monkeypatch.setattr(bench, "CASES", {"train": killed, "input": lambda: [row]})
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    assert main(["bench", "all", "--json", str(tmp_path / "bench.json")]) == 1
+    said = capsys.readouterr()
+    assert said.err == "course: train: the measurement ended with status -9; too little memory gives -9\n"
+    assert "input" in said.out and json.loads((tmp_path / "bench.json").read_text())["rows"] == [row]

@@ -19,7 +19,7 @@ from killed import SCENARIOS
 from tiny import CPU, random_dataset, same_curve, same_weights, tiny_net, tiny_recipe
 from torch import nn
 
-from course_utils import records, training
+from course_utils import checkpoints, records, training
 from course_utils.checkpoints import CheckpointError
 from course_utils.machine import Machine
 from course_utils.models.layers import Dropout
@@ -211,6 +211,13 @@ def test_files_of_a_reader_s_own_are_left_alone(folder):
         (folder / name).write_text("mine")
     assert len(resume(folder).curve) == 3
     assert len(list(folder.glob("checkpoint-[a-z]*.pt"))) == 3
+
+
+def test_the_ten_thousandth_epoch_is_the_latest(tmp_path):
+    for number in (9999, 10000, 10001):
+        (tmp_path / f"checkpoint-{number:04d}.pt").touch()
+    checkpoints._tidy(tmp_path)
+    assert [path.name for path in checkpoints._by_epoch(tmp_path)] == ["checkpoint-10000.pt", "checkpoint-10001.pt"]
 
 
 def full_disk(folder: Path, monkeypatch, room: int) -> None:

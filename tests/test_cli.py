@@ -1,5 +1,6 @@
 """The command line: bad input in one line, exit statuses, Ctrl-C, and what each command prints."""
 
+import argparse
 import json
 import os
 import shutil
@@ -8,14 +9,17 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import toys
 
 from course_utils import data
-from course_utils.author import lessons, runner
+from course_utils.author import cli, lessons, runner
 from course_utils.author.cli import main
+from course_utils.author.lessons import LessonError
 
 
 @pytest.fixture
@@ -107,13 +111,71 @@ def test_an_unknown_preset_in_the_environment_is_refused_in_one_line(course, mon
 def test_jupyterlab_starts_with_threads_that_soon_stop_spinning(course, monkeypatch, own, turns):
     started = []
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    monkeypatch.setenv("COURSE_DATA", "here")
     if own:
         monkeypatch.setenv("GOMP_SPINCOUNT", own)
-    monkeypatch.setattr("subprocess.call", lambda command, env: started.append((command, env)) or 0)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr("subprocess.Popen", lambda command, env: started.append((command, env)) or Mock(wait=lambda: 0))
     assert status_of("lab") == 0
     (command, environment), = started
     assert command[1:3] == ["-m", "jupyterlab"] and command[3].endswith("00_one.ipynb")
-    assert environment == os.environ | {"GOMP_SPINCOUNT": turns}
+    assert environment == os.environ | {"GOMP_SPINCOUNT": turns, "COURSE_DATA": os.path.abspath("here")}
+
+
+LAB = """
+import sys
+from course_utils.author import cli, lessons
+sys.argv[0] = "course"
+lessons.require = lambda *_: None
+sys.executable = sys.argv[1]
+sys.exit(cli.main(["lab"]))
+"""
+STUBBORN = """#!{python}
+import signal, sys, time
+def asked(*_):
+    print("sure?", flush=True)
+    time.sleep(1)  # as long as somebody takes to answer
+    sys.exit(3)
+signal.signal(signal.SIGINT, asked)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(4))
+print("up", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 3), (signal.SIGTERM, 4)])
+def test_jupyterlab_is_left_to_end_in_its_own_way(tmp_path, sent, status):
+    stub = tmp_path / "python"
+    stub.write_text(STUBBORN.format(python=sys.executable))
+    stub.chmod(0o755)
+    lab = subprocess.Popen([sys.executable, "-c", LAB, str(stub)], stdout=subprocess.PIPE, text=True,
+                           start_new_session=True)
+    assert lab.stdout.readline() == "up\n"
+    time.sleep(0.2)  # the handlers are set just after the start
+    if sent == signal.SIGINT:
+        os.killpg(lab.pid, sent)  # a terminal sends it to both
+    else:
+        lab.send_signal(sent)
+    assert lab.wait(30) == status
+
+
+@pytest.mark.parametrize("out", ["notebooks", "notebooks/exercises/source/03_vgg"])
+def test_nothing_is_executed_into_the_lessons_own_folders(course, out, monkeypatch, capsys):
+    (course / out).mkdir(parents=True, exist_ok=True)
+    monkeypatch.setattr("course_utils.author.lessons.NOTEBOOKS", course / "notebooks")
+    before = sorted(course.rglob("*"))
+    with pytest.raises(LessonError, match="holds the lessons themselves, or lies among them: choose another --out"):
+        cli._output_folder(Path(out))
+    assert sorted(course.rglob("*")) == before
+
+
+def test_a_tilde_that_the_shell_left_is_the_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cli._path("~/runs") == tmp_path / "runs"
+    for nothing in ("", "\udcff"):
+        with pytest.raises(argparse.ArgumentTypeError, match="expected a path"):
+            cli._path(nothing)
 
 
 def test_a_failed_lesson_ends_in_status_1_and_its_cell(course, monkeypatch, capsys):
@@ -229,9 +291,11 @@ def test_without_data_there_is_one_line_and_status_1(monkeypatch, capsys):
 def test_measurements_are_printed_and_written(monkeypatch, capsys, tmp_path):
     rows = [{"case": "input", "images/s": 1000}, {"case": "train", "images/s": 20}]
     cases = tuple(row["case"] for row in rows)
-    bench = SimpleNamespace(CASES=cases, run=lambda asked: {"rows": [row for row in rows if row["case"] in asked]})
+    bench = SimpleNamespace(CASES=cases, run=lambda asked: {"rows": [row for row in rows if row["case"] in asked],
+                                                            "failed": {}})
+    monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setitem(sys.modules, "course_utils.author.bench", bench)
     monkeypatch.setattr("course_utils.author.bench", bench, raising=False)
     assert status_of(f"bench all --json {tmp_path / 'bench.json'}") == 0
     assert capsys.readouterr().out == "case   images/s\ninput  1000\ntrain  20\n"
-    assert json.loads((tmp_path / "bench.json").read_text()) == {"rows": rows}
+    assert json.loads((tmp_path / "bench.json").read_text()) == {"rows": rows, "failed": {}}

@@ -102,6 +102,7 @@ def unpack(folder: Path, **changes: bytes) -> None:
 
 @pytest.mark.parametrize("name", [
     "cifar-10-python (1).tar.gz", "cifar-10-batches-py.tar.gz", "cifar10.tgz", "cifar-10-python.tar",
+    "CIFAR-10-python.tar.gz", "Cifar10.tgz", "data.tgz",
 ])
 def test_the_archive_is_known_under_any_name(tmp_path, fake, name):
     (tmp_path / "cifar-100-python.tar.gz").write_bytes(b"another data set")
@@ -109,7 +110,8 @@ def test_the_archive_is_known_under_any_name(tmp_path, fake, name):
     check(data.load("cifar10", tmp_path, NO_MIRROR))
 
 
-@pytest.mark.parametrize("below", [".", "cifar-10-batches-py", "cifar-10-batches-py-target/cifar-10-batches-py"])
+@pytest.mark.parametrize("below", [".", "cifar-10-batches-py", "cifar-10-batches-py-target/cifar-10-batches-py",
+                                   "CIFAR10/cifar-10-batches-py"])
 def test_an_unpacked_archive_is_read(tmp_path, fake, below):
     unpack(tmp_path / "data" / below)
     check(data.load("cifar10", tmp_path / "data", NO_MIRROR))

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from course_utils.machine import this_machine
 from course_utils.plumbing.distributed import Processes, processes
 
 ALONE = [sys.executable]
@@ -97,13 +98,16 @@ def test_several_processes_are_refused_where_they_cannot_train_together(monkeypa
 
 
 @pytest.mark.parametrize(("kind", "backend"), [("cuda", "nccl"), ("xpu", "xccl"), ("cpu", "gloo")])
-def test_each_process_takes_an_accelerator_of_its_own(monkeypatch, kind, backend):
-    taken, joined = [], []
+def test_each_process_takes_an_accelerator_of_its_own_before_anything_is_made_on_one(monkeypatch, kind, backend):
+    taken, joined, device = [], [], torch.device(kind)
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "any")
     monkeypatch.setenv("LOCAL_RANK", "1")
     monkeypatch.setattr("torch.accelerator.set_device_index", taken.append)
     monkeypatch.setattr("torch.distributed.init_process_group", joined.append)
     monkeypatch.setattr("torch.distributed.get_world_size", lambda: 4)
     monkeypatch.setattr("torch.distributed.get_rank", lambda: 3)
-    assert processes(torch.device(kind)) == Processes(4, 3)
-    assert (taken, joined) == ([] if kind == "cpu" else [1], [backend])
+    monkeypatch.setattr("torch.empty", lambda *size, device: taken.append(device))
+    monkeypatch.setattr("course_utils.machine.fastest_precision", lambda device: torch.float32)
+    this_machine(kind)
+    assert processes(device) == Processes(4, 3)
+    assert (taken, joined) == ([device] if kind == "cpu" else [1, device], [backend])

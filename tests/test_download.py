@@ -231,8 +231,11 @@ def test_auto_falls_back_to_a_loud_stand_in(server, tmp_path, nobody, small_stan
     assert not (tmp_path / "new").exists()
 
 
-def test_asking_who_is_there_takes_no_longer_than_promised():
+def test_a_mirror_that_says_nothing_is_waited_for_no_longer_than_promised(server, monkeypatch):
     assert download.PROBE <= 5  # of the ten seconds in which the stand-in must be there
+    monkeypatch.setattr(download, "PROBE", 0.5)
+    with pytest.raises(download.DownloadError, match=r"gave no answer within 0\.5 s|timed out"):
+        download.reachable(server.urls("silent"))
 
 
 def test_one_good_mirror_among_silent_ones_is_enough(server, tmp_path, nobody, monkeypatch):

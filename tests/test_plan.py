@@ -14,6 +14,7 @@ from course_utils.models import Small
 from course_utils.named_recipes import RECIPES, Entry
 from course_utils.recipe import Recipe
 from course_utils.records import Run
+from course_utils.show import ledger
 
 DATA = random_dataset(120, 20)
 ROW = '[[run]]\nrecipes = ["tiny-a", "tiny-b"]\nepochs = {epochs}\nseeds = [0, 1]\nwhy = "It shows."\n'
@@ -25,7 +26,7 @@ def runs(tmp_path, monkeypatch):
     for name in ("tiny-a", "tiny-b"):
         recipe = Recipe(name, 1, ((0, 0.05), (1, 0.0)), batch_size=40, held_out=40, precision="float32")
         monkeypatch.setitem(RECIPES, name, Entry(Small, recipe))
-    monkeypatch.setattr(plan, "estimated_epoch_seconds", lambda entry: 60.0)
+    monkeypatch.setattr(plan, "estimated_epoch_seconds", lambda *_: 60.0)
     monkeypatch.setattr(plan, "RESULTS", tmp_path / "results")
     path = tmp_path / "plan.toml"
     path.write_text(ROW.format(epochs=2))
@@ -140,6 +141,25 @@ def test_finished_records_are_admitted_once_and_replace_those_of_the_same_name(r
     assert plan.admit(tmp_path / "out") == [runs[0].name]
 
 
+def test_another_run_of_the_same_day_takes_the_place_of_the_one_before(runs, tmp_path):
+    plan.train_all(runs[:1], replace(DATA, name="CIFAR-10"), tmp_path / "out")
+    plan.admit(tmp_path / "out")
+    path = tmp_path / "out" / f"{runs[0].name}.json"
+    again = Run.load(path)
+    again.curve[0] = replace(again.curve[0], seconds=1234.5)
+    again.save(path)
+    assert plan.admit(tmp_path / "out") == [runs[0].name]
+
+
+def test_what_a_killed_process_or_a_mac_left_is_no_record(runs, tmp_path):
+    plan.train_all(runs[:1], replace(DATA, name="CIFAR-10"), tmp_path / "out")
+    for hidden in (".partial-ab12cd34-davidnet-seed0.json", "._davidnet-seed0.json"):
+        (tmp_path / "out" / hidden).write_text("{")
+    assert plan.admit(tmp_path / "out") == [runs[0].name]
+    (tmp_path / "results" / ".partial-ab12cd34-davidnet-seed0.json").write_text("{")
+    assert list(ledger.load_results(tmp_path / "results")) == [runs[0].name]
+
+
 @pytest.mark.parametrize("change", [
     {"finished": False}, {"result": None}, {"recipe": {"name": "gone-2-epochs", "epochs": 2}},
 ])
@@ -174,6 +194,7 @@ def test_the_plan_of_the_course_can_be_followed():
 def test_the_command_trains_the_plan_and_admits_what_finished(runs, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(plan, "load", lambda: runs[:2])
     monkeypatch.setattr("course_utils.data.load", lambda name: replace(DATA, name="CIFAR-10"))
+    monkeypatch.setattr("course_utils.author.tables.generated", lambda: {})
     monkeypatch.setattr("course_utils.author.tables.write", lambda: print("tables"))
     assert main(["reproduce", "--all", "--budget", "30", "--out", str(tmp_path / "out")]) == 0
     assert "0 of 2 runs are recorded" in capsys.readouterr().out

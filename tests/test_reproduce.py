@@ -1,21 +1,31 @@
 """The named recipes, and `course reproduce`, killed and started again."""
 
+import errno
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
+from tiny import random_dataset
 from torch import nn
 
 from course_utils import data
 from course_utils.author import reproduce as reproducing
+from course_utils.author.cli import main
+from course_utils.author.lessons import LessonError
 from course_utils.batches import Augmentation
-from course_utils.named_recipes import ENTRIES, RECIPES
+from course_utils.models import Small
+from course_utils.named_recipes import ENTRIES, RECIPES, Entry
 from course_utils.optimizers import SGD
+from course_utils.recipe import Recipe
+from course_utils.records import Run
 from course_utils.schedules import as_knots, one_cycle, value_at
+from course_utils.training import Diverged
 
 COURSE = [sys.executable, "-m", "course_utils", "reproduce"]
 
@@ -35,8 +45,16 @@ named_recipes.RECIPES["tiny"] = named_recipes.Entry(Small, recipe)
 if "--kill" in sys.argv:
     sys.argv.remove("--kill")
     reproduce.report.write = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-reproduce.estimated_epoch_seconds = lambda entry: SECONDS
+reproduce.estimated_epoch_seconds = lambda *_: SECONDS
 sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+HOLD = """import sys, time
+from course_utils.plumbing.files import alone_in
+with alone_in(sys.argv[1], None):
+    print("held", flush=True)
+    time.sleep(60)
 """
 
 
@@ -77,12 +95,60 @@ def test_a_budget_becomes_epochs_and_a_run_cut_off_keeps_its_own_if_they_fit(tmp
     assert reproduce("--out", str(tmp_path / "cut"), "--epochs", "1", "--kill").returncode == -signal.SIGKILL
     again = reproduce("--out", str(tmp_path / "cut"), "--budget", "60")
     assert again.returncode == 0 and (tmp_path / "cut" / "tiny-1-epochs-seed0.json").exists()
-    monkeypatch.setattr(reproducing, "estimated_epoch_seconds", lambda entry: 60.0)
+    monkeypatch.setattr(reproducing, "estimated_epoch_seconds", lambda *_: 60.0)
     assert reproducing.epochs_within(10**6, "step-0-sgd", tmp_path, 1) == 4  # never more than the recipe's
     assert reproducing.epochs_within(3, "step-0-sgd", tmp_path, 1) == 3
     (tmp_path / "whole" / "step-0-sgd-seed0").mkdir(parents=True)
     assert reproducing.epochs_within(3, "step-0-sgd", tmp_path / "whole", 1) == 4  # cut off, and nearly fits
     assert reproducing.epochs_within(2, "step-0-sgd", tmp_path / "whole", 1) == 2
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """A recipe of an instant, and the data for it."""
+    recipe = Recipe("tiny", 1, ((0, 0.05), (1, 0.0)), batch_size=40, held_out=40, precision="float32")
+    monkeypatch.setitem(RECIPES, "tiny", Entry(Small, recipe))
+    monkeypatch.setattr(data, "load", lambda name: random_dataset(120, 20))
+
+
+def test_a_report_that_cannot_be_written_costs_neither_the_run_nor_its_record(tiny, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(reproducing.report, "write", full)
+    path = reproducing.reproduce("tiny", data.load("cifar10"), tmp_path)
+    assert Run.load(path).finished
+    assert "tiny-seed0 has no report, OSError: [Errno 28] No space left on device" in capsys.readouterr().err
+
+
+def test_a_seed_that_fails_is_named_and_the_next_goes_on(tiny, tmp_path, monkeypatch, capsys):
+    (tmp_path / "tiny-seed1").mkdir()
+    (tmp_path / "tiny-seed1" / "checkpoint-0001.pt").write_bytes(b"damaged")
+    assert main(["reproduce", "tiny", "--seeds", "3", "--out", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("course: seed 1: ") and "not a readable checkpoint" in said
+    assert sorted(path.name for path in tmp_path.glob("*.json")) == ["tiny-seed0.json", "tiny-seed2.json"]
+
+
+def test_beside_other_processes_of_one_run_a_failure_ends_all(tiny, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(reproducing, "fit", Mock(side_effect=Diverged("the loss became nan")))
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "any")
+    assert main(["reproduce", "tiny", "--seeds", "3", "--out", str(tmp_path)]) == 1
+    assert reproducing.fit.call_count == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such lock")
+def test_a_folder_in_which_another_process_trains_is_left_to_it(tiny, tmp_path):
+    (tmp_path / "tiny-seed0").mkdir()
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "tiny-seed0")], stdout=subprocess.PIPE)
+    try:
+        holder.stdout.readline()
+        with pytest.raises(LessonError, match="another process trains in .*tiny-seed0: wait for it, or choose"):
+            reproducing.reproduce("tiny", data.load("cifar10"), tmp_path)
+    finally:
+        holder.kill()
+        holder.wait()
+    assert reproducing.reproduce("tiny", data.load("cifar10"), tmp_path).exists()
 
 
 @pytest.mark.parametrize(("seeds", "takes"), [(6, "12 s here, and there are 6 seeds"), (1, "37 min here")])
@@ -98,6 +164,9 @@ def test_a_budget_in_which_not_one_epoch_fits_trains_nothing(tmp_path, seeds, ta
     ([], "one of the arguments NAME --list --all --admit is required"),
     (["step-0-sgd", "--all"], "not allowed with"), (["--list", "--admit"], "not allowed with"),
     (["--all", "--epochs", "1"], "go with the NAME of a recipe"), (["--admit", "--seed", "0"], "go with the NAME"),
+    (["--list", "--budget", "5"], "go with the NAME of a recipe or --all"),
+    (["--admit", "--dataset", "synthetic"], "go with the NAME of a recipe or --all"),
+    (["--admit", "--out", "reprodced"], "there is no folder reprodced"),
     (["step-0-sgd", "--epochs", "0"], "--epochs"),
     (["step-0-sgd", "--seeds", "none"], "--seeds"),
     (["step-0-sgd", "--budget", "1.5"], "--budget"),
@@ -167,8 +236,7 @@ def test_a_stretched_recipe_keeps_its_shape(name):
     for quantity in ("schedule", "side"):
         knots, longer = as_knots(getattr(recipe, quantity)), as_knots(getattr(twice, quantity))
         assert longer == tuple((2 * epoch, value) for epoch, value in knots)
-    if name == "hiverge":
-        assert twice.optimizer.steps == 486
+    assert twice.optimizer == recipe.optimizer  # its parts are shares of the run
 
 
 @pytest.mark.parametrize("name", ["onecycle-vgg", "onecycle-resnet", "onecycle-inception"])

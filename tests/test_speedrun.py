@@ -142,7 +142,8 @@ SCALING = (2, 4, 6, 8, 10, 12, 14, 16, 19, 22, 25, 28, 31, 35, 39, 43, 47, 52, 5
 
 def test_the_sparing_muon_scales_its_banks_in_the_published_steps_and_lets_them_decay():
     bank = nn.Parameter(torch.randn(4, 2, 3, 3, generator=torch.Generator().manual_seed(4)))
-    optimizer, scaled = SparingMuon([bank], lr=0.1, momentum=0.6, weight_decay=0.5, steps=243), []
+    optimizer, scaled = SparingMuon([bank], lr=0.1, momentum=0.6, weight_decay=0.5, sparing_part=1.0), []
+    optimizer.param_groups[0]["run_steps"] = 243
     bank.grad = torch.zeros_like(bank)  # what is left is the scaling and the decay
     for step in range(1, 244):
         before = bank.detach().clone()
@@ -155,7 +156,8 @@ def test_the_sparing_muon_scales_its_banks_in_the_published_steps_and_lets_them_
 
 def test_the_sparing_muon_goes_on_where_it_was_cut_off():
     banks = [nn.Parameter(torch.ones(4, 2, 3, 3)) for _ in range(2)]
-    one, other = (SparingMuon([bank], lr=0.1, momentum=0.6, weight_decay=0.0, steps=20) for bank in banks)
+    one, other = (SparingMuon([bank], lr=0.1, momentum=0.6, weight_decay=0.0, sparing_part=1.0) for bank in banks)
+    one.param_groups[0]["run_steps"] = 20
     gradients = torch.randn(7, 4, 2, 3, 3, generator=torch.Generator().manual_seed(5))
     for step, gradient in enumerate(gradients):
         banks[0].grad = gradient
@@ -167,6 +169,41 @@ def test_the_sparing_muon_goes_on_where_it_was_cut_off():
             banks[1].grad = gradient
             other.step()
     assert torch.equal(*banks)
+
+
+@pytest.mark.parametrize("epochs", [8, 4])
+def test_the_loop_tells_every_group_how_many_steps_the_run_has(epochs):
+    recipe = replace(RECIPES["hiverge"].recipe.stretched(epochs), batch_size=20)
+    trainer = Trainer(SpeedNet(8), recipe, Batches(random_split(100), 20, CPU, recipe.augmentation))
+    assert {group["run_steps"] for group in trainer.groups} == {5 * epochs}
+
+
+def test_filters_that_start_at_zero_stay_numbers():
+    bank = nn.Parameter(torch.zeros(2, 2, 3, 3))
+    bank.grad = torch.ones_like(bank)
+    optimizer = Muon([bank], lr=0.1, momentum=0.6)
+    for _ in range(2):
+        optimizer.step()
+        assert bank.isfinite().all() and bank.abs().max() > 0
+
+
+def test_a_network_of_convolutions_alone_is_trained_by_muon_alone():
+    (muon,) = MuonAndSGD().build(nn.Sequential(nn.Conv2d(3, 10, 3, bias=False), nn.AdaptiveAvgPool2d(1), nn.Flatten()))
+    assert isinstance(muon, Muon)
+
+
+def test_warming_up_takes_every_kind_of_step_that_the_run_takes():
+    recipe = replace(RECIPES["speedrun-progressive"].recipe.stretched(2), batch_size=20)
+    net, seen = SpeedNet(8), set()
+    net.register_forward_pre_hook(
+        lambda model, inputs: seen.add((inputs[0].shape[2], model.whiten.bias.requires_grad)))
+    trainer = Trainer(net, recipe, Batches(random_split(100), 20, CPU, recipe.augmentation))
+    trainer.warm_up()
+    warmed = set(seen)
+    seen.clear()
+    for epoch in range(2):
+        trainer.epoch(epoch)
+    assert warmed == seen == {(28, True), (28, False), (32, False)}
 
 
 def test_filters_without_a_gradient_stay_as_they_are():
@@ -217,9 +254,9 @@ def test_an_interrupted_network_is_handed_back_awake():
     assert [parameter.requires_grad for parameter in net.parameters()] == before
 
 
-@pytest.mark.parametrize("settings", [{"steps": 0}, {"muon_decay": -0.1}])
-def test_a_sparing_muon_of_no_steps_or_a_negative_decay_is_refused(settings):
-    with pytest.raises(ValueError, match="expected steps from 1 and a muon_decay from 0"):
+@pytest.mark.parametrize("settings", [{"sparing_part": 0}, {"sparing_part": 1.1}, {"muon_decay": -0.1}])
+def test_a_sparing_muon_of_no_or_too_many_steps_or_a_negative_decay_is_refused(settings):
+    with pytest.raises(ValueError, match=r"expected a sparing_part in \(0, 1\] and a muon_decay from 0"):
         SparingMuonAndSGD(**settings)
 
 
@@ -230,7 +267,7 @@ def test_knots_of_momentum_are_not_given_to_muon():
 
 def test_hiverge_s_settings_are_in_its_record_one_by_one():
     settings = RECIPES["hiverge"].recipe.to_json()
-    assert (settings["muon"], settings["momentum"], settings["steps"]) == (0.655, 0.825, 243)
+    assert (settings["muon"], settings["momentum"], settings["sparing_part"]) == (0.655, 0.825, 243 / 256)
     assert "brightness" in settings and "brightness" not in RECIPES["speedrun"].recipe.to_json()
 
 
@@ -281,7 +318,8 @@ def test_the_rates_of_hiverge_are_the_published_ones_and_end_after_243_steps():
             assert group["lr"] / 1536 == pytest.approx(rate * part, abs=1e-9)
             assert group["lr"] * group["weight_decay"] == pytest.approx(decay * part, abs=1e-9)
     assert muon["weight_decay"] == pytest.approx(decay)
-    assert (muon["momentum"], sgd[0]["momentum"], muon["steps"]) == (0.655, 0.825, 243)
+    assert (muon["momentum"], sgd[0]["momentum"]) == (0.655, 0.825)
+    assert muon["sparing_part"] * 8 * 32 == 243
 
 
 def test_the_network_of_hiverge_has_silus_and_shorter_averages_of_the_statistics():

@@ -287,7 +287,7 @@ def test_precision_and_memory_format_are_the_machines(precision):
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a compiler")
-def test_a_compiled_run_is_the_run(tmp_path):
+def test_a_compiled_run_is_the_run(tmp_path, monkeypatch):
     """Small pictures, then whole ones, a layer that stops learning, and a run that was cut off: compiled or not."""
 
     def network():
@@ -301,6 +301,8 @@ def test_a_compiled_run_is_the_run(tmp_path):
         if len(run.curve) == 2:
             raise KeyboardInterrupt
 
+    real, modes = torch.compile, []
+    monkeypatch.setattr(torch, "compile", lambda call, **how: modes.append(how["mode"]) or real(call, **how))
     recipe = tiny_recipe(4, optimizer=SGD(whitening_part=0.5), side=((0, 28), (3, 28), (3, 32)))
     compiled = replace(CPU, compile="default")
     net, resumed = network(), network()
@@ -313,6 +315,7 @@ def test_a_compiled_run_is_the_run(tmp_path):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
     assert all(p.requires_grad == q.requires_grad for p, q in zip(net.parameters(), resumed.parameters(), strict=True))
     assert (run.hardware.compile, again.hardware.compile) == (None, "default")
+    assert modes == ["default"] * 2
 
 
 def test_warming_up_puts_everything_back():

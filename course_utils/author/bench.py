@@ -6,6 +6,7 @@ way has kept would help the others.
 """
 
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -31,7 +32,7 @@ from course_utils.models.layers import Dropout
 from course_utils.models.vgg import VGG
 from course_utils.named_recipes import speedrun
 from course_utils.optimizers import Muon
-from course_utils.plumbing.processor import keep_freed_memory
+from course_utils.plumbing.processor import keep_freed_memory, usable_cores
 from course_utils.schedules import constant
 from course_utils.training import Recipe, Trainer
 
@@ -39,9 +40,17 @@ Way = Callable[[Split, int, Machine], Callable[[], object]]  # a split and a bat
 
 
 def run(cases: Sequence[str]) -> dict[str, Any]:
-    """Measure the `cases` by name: rows of images per second, and what they were measured on."""
-    rows = [row for case in cases for row in CASES[case]()]
-    return {"rows": rows, "hardware": asdict(hardware(this_machine())), "versions": versions()}
+    """Measure the `cases` by name: rows of images per second, and what they were measured on.
+
+    A case whose process fails is in `failed` with its status, and the others go on.
+    """
+    rows, failed = [], {}
+    for case in cases:
+        try:
+            rows += CASES[case]()
+        except subprocess.CalledProcessError as error:
+            failed[case] = error.returncode
+    return {"rows": rows, "failed": failed, "hardware": asdict(hardware(this_machine())), "versions": versions()}
 
 
 def row(case: str, ours: float, usual: float) -> dict[str, Any]:
@@ -104,10 +113,15 @@ def in_a_process(
     return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout)
 
 
+BUSY = """import signal
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a word
+while True: pass"""
+
+
 @contextmanager
 def busy(count: int) -> Iterator[None]:
     """So many other processes that want a core each, all the time."""
-    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    others = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(count)]
     try:
         yield
     finally:
@@ -141,7 +155,7 @@ def usual_loader(split: Split, batch_size: int, augmented: bool = True) -> torch
     transform = transforms.Compose([*(augmentation if augmented else []), transforms.ToTensor(),
                                     transforms.Normalize(MEAN, STD)])
     return torch.utils.data.DataLoader(Pictures(split, transform), batch_size, shuffle=augmented, drop_last=augmented,
-                                       num_workers=os.cpu_count() or 1, persistent_workers=True)
+                                       num_workers=usable_cores(), persistent_workers=True)
 
 
 def epoch_of(
@@ -275,4 +289,5 @@ CASES: dict[str, Callable[[], list[dict[str, Any]]]] = {
 }
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches the command too, which says so
     print(images_per_second(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))

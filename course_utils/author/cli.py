@@ -43,6 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return _complain("interrupted", 130)
+    except MemoryError as error:
+        return _complain(f"too little memory: {error}".removesuffix(": "), 1)
+    except shutil.Error as error:  # a list of files, with why each could not be copied
+        return _complain(error.args[0][0][2], 1)
     except OSError as error:  # such as a full disk
         return _complain(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""), 1)
 
@@ -66,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("lessons", nargs="*", metavar="LESSON", help="number or name (default: every lesson)")
     run.add_argument("--preset", choices=lessons.PRESETS, help="default: $COURSE_PRESET, else full on a GPU or quick")
     run.add_argument("--dataset", choices=lessons.DATASETS, default="auto", help="default: %(default)s")
-    run.add_argument("--out", type=Path, default="course-run", metavar="DIR", help="default: ./%(default)s")
+    run.add_argument("--out", type=_path, default="course-run", metavar="DIR", help="default: ./%(default)s")
     run.add_argument("--jobs", type=_positive, default=1, metavar="N", help="lessons at once (default: %(default)s)")
     run.add_argument("-p", dest="settings", action="append", default=[], metavar="NAME=VALUE",
                      help="set a parameter in every lesson that has it; repeatable")
@@ -74,11 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     add(_lab, "open JupyterLab on the first lesson")
 
     data = add(_data, "fetch CIFAR-10, check it, and say what is there")
-    data.add_argument("--root", type=Path, metavar="DIR", help="default: $COURSE_DATA, else the user's cache")
+    data.add_argument("--root", type=_path, metavar="DIR", help="default: $COURSE_DATA, else the user's cache")
 
     bench = add(_bench, "our way of input, training and inference against the usual one")
     bench.add_argument("case", choices=("input", "train", "speedrun", "infer", "neighbour", "all"))
-    bench.add_argument("--json", type=Path, metavar="FILE", help="write the measurements there too")
+    bench.add_argument("--json", type=_path, metavar="FILE", help="write the measurements there too")
 
     reproduce = add(_reproduce, "train by a named recipe and write the record of the run")
     what = reproduce.add_mutually_exclusive_group(required=True)
@@ -94,11 +98,11 @@ def _parser() -> argparse.ArgumentParser:
                         help="as many epochs as fit; with --all, as many runs")
     reproduce.add_argument("--compile", choices=("default", "reduce-overhead", "max-autotune"), metavar="MODE",
                            help="compile the step by torch.compile in this mode; pays on a GPU")
-    reproduce.add_argument("--out", type=Path, default="reproduced", metavar="DIR", help="default: ./%(default)s")
+    reproduce.add_argument("--out", type=_path, default="reproduced", metavar="DIR", help="default: ./%(default)s")
     reproduce.add_argument("--dataset", choices=lessons.DATASETS[1:], default="cifar10", help="default: %(default)s")
 
     site = add(_site, "build the web site from the lessons as they are")
-    site.add_argument("--out", type=Path, default="course-site", metavar="DIR", help="default: ./%(default)s")
+    site.add_argument("--out", type=_path, default="course-site", metavar="DIR", help="default: ./%(default)s")
 
     links = add(_links, "set the repository's address in every badge, link and lesson")
     links.add_argument("--repo", metavar="OWNER/NAME", help="on GitHub (default: as in course.toml)")
@@ -114,7 +118,7 @@ def _run(options: argparse.Namespace) -> int:
     out = _output_folder(options.out)
     from course_utils.author import runner
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_complain("terminated", 128 + signal.SIGTERM)))
+    _end_tidily_when_terminated()
     outcomes = runner.run(chosen, plans, preset, out, options.jobs)
     print("\n" + _table([outcome.row for outcome in outcomes]))
     failures = [outcome for outcome in outcomes if outcome.error]
@@ -125,11 +129,21 @@ def _run(options: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
+def _end_tidily_when_terminated() -> None:
+    """Let SIGTERM leave by way of every `finally`, as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_complain("terminated", 128 + signal.SIGTERM)))
+
+
 def _lab(options: argparse.Namespace) -> int:
     from course_utils.author.runner import kernel_environment
 
     first = lessons.load(lessons.NOTEBOOKS)[0].path
-    return subprocess.call([sys.executable, "-m", "jupyterlab", str(first)], env=os.environ | kernel_environment())
+    lessons.require(("jupyterlab",), "pip install -r requirements.txt")
+    lab = subprocess.Popen([sys.executable, "-m", "jupyterlab", str(first)], env=os.environ | kernel_environment())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches JupyterLab too, which asks before it ends
+    signal.signal(signal.SIGTERM, lambda *_: lab.terminate())
+    status = lab.wait()
+    return status if status >= 0 else 128 - status
 
 
 def _data(options: argparse.Namespace) -> int:
@@ -145,34 +159,50 @@ def _data(options: argparse.Namespace) -> int:
 
 def _bench(options: argparse.Namespace) -> int:
     if options.json:
-        if options.json.is_dir():
-            raise LessonError(f"{options.json} is a folder: --json takes a file")
-        _check_folder(options.json.resolve().parent)
+        options.json = options.json.resolve()
+        if options.json.exists() and not options.json.is_file():
+            what = "a folder" if options.json.is_dir() else "a device"
+            raise LessonError(f"{options.json} is {what}: --json takes a file")
+        _check_folder(options.json.parent)
     from course_utils.author import bench
     from course_utils.plumbing.files import write_atomically
 
-    try:
-        measured = bench.run(bench.CASES if options.case == "all" else (options.case,))
-    except subprocess.CalledProcessError as error:
-        return _complain(f"a measurement ended with status {error.returncode}; too little memory gives -9", 1)
-    print(_table(measured["rows"]))
+    _end_tidily_when_terminated()
+    measured = bench.run(bench.CASES if options.case == "all" else (options.case,))
+    if measured["rows"]:
+        print(_table(measured["rows"]))
+    for case, status in measured["failed"].items():
+        _complain(f"{case}: the measurement ended with status {status}; too little memory gives -9", 1)
     if options.json:
         write_atomically(options.json, (json.dumps(measured, indent=1) + "\n").encode())
-    return 0
+    return 1 if measured["failed"] else 0
 
 
 def _reproduce(options: argparse.Namespace) -> int:
-    from course_utils.author import reproduce
     from course_utils.author.plan import first_line
     from course_utils.checkpoints import CheckpointError
-    from course_utils.data import DataError, load
-    from course_utils.named_recipes import RECIPES
-    from course_utils.training import Diverged
+    from course_utils.data import DataError
 
     if not options.name and (options.seed, options.seeds, options.epochs) != (None, None, None):
         raise LessonError("--seed, --seeds and --epochs go with the NAME of a recipe")
+    if (options.list or options.admit) and (options.budget or options.compile or options.dataset != "cifar10"):
+        raise LessonError("--budget, --compile and --dataset go with the NAME of a recipe or --all")
     if options.budget and "TORCHELASTIC_RUN_ID" in os.environ:
         raise LessonError("a budget is measured in each process, so that they could disagree: give --epochs instead")
+    try:
+        return _reproduced(options)
+    except LessonError:
+        raise
+    except (CheckpointError, DataError, RuntimeError, ValueError) as error:  # such as a GPU whose memory others hold
+        return _complain(first_line(error), 1)
+
+
+def _reproduced(options: argparse.Namespace) -> int:
+    from course_utils.author import reproduce
+    from course_utils.author.plan import FAILURES, first_line
+    from course_utils.data import load
+    from course_utils.named_recipes import RECIPES
+
     if options.list:
         return _list_recipes()
     if options.all:
@@ -183,28 +213,29 @@ def _reproduce(options: argparse.Namespace) -> int:
         raise LessonError(f"there is no recipe {options.name}: choose from {', '.join(RECIPES)}")
     epochs, first, seeds = options.epochs, options.seed or 0, options.seeds or 1
     if options.budget:
-        epochs = reproduce.epochs_within(options.budget, options.name, options.out, seeds)
+        epochs = reproduce.epochs_within(options.budget, options.name, options.out, seeds, options.compile)
         print(f"epochs that fit into {options.budget} min: {epochs}")
     _check_folder(options.out.resolve())
-    try:
-        dataset = load(options.dataset)
-        for seed in range(first, first + seeds):
-            print(reproduce.reproduce(options.name, dataset, options.out, seed, epochs, options.compile))
-    except (DataError, CheckpointError, Diverged, RuntimeError, ValueError) as error:
-        return _complain(first_line(error), 1)
-    return 0
+    dataset, status = load(options.dataset), 0
+    for seed in range(first, first + seeds):
+        try:
+            print(reproduce.reproduce(options.name, dataset, options.out, seed, epochs, options.compile), flush=True)
+        except LessonError:
+            raise
+        except FAILURES as error:
+            status = _complain(f"seed {seed}: {first_line(error)}" if seeds > 1 else first_line(error), 1)
+            if "TORCHELASTIC_RUN_ID" in os.environ:  # the others wait in this run: end, and torchrun ends them
+                break
+    return status
 
 
 def _reproduce_all(options: argparse.Namespace) -> int:
     from course_utils.author import plan
-    from course_utils.data import DataError, load
+    from course_utils.data import load
 
     runs = plan.load()
     _check_folder(options.out.resolve())
-    try:
-        return 1 if plan.train_all(runs, load(options.dataset), options.out, options.budget, options.compile) else 0
-    except DataError as error:
-        return _complain(error, 1)
+    return 1 if plan.train_all(runs, load(options.dataset), options.out, options.budget, options.compile) else 0
 
 
 def _admit(options: argparse.Namespace) -> int:
@@ -215,9 +246,12 @@ def _admit(options: argparse.Namespace) -> int:
     from course_utils.records import RecordError
 
     try:
+        tables.generated()  # what is wrong with the lessons is said before a record is copied
         print("admitted: " + (", ".join(plan.admit(options.out)) or "nothing new"))
         tables.write()
-    except RecordError as error:
+    except LessonError:
+        raise
+    except (RecordError, ValueError, KeyError) as error:
         return _complain(error, 1)
     return 0
 
@@ -275,6 +309,17 @@ def _whole(text: str, least: int = 0) -> int:
 _positive = partial(_whole, least=1)
 
 
+def _path(text: str) -> Path:
+    """A path, of which the shell has not always expanded the tilde (`--out=~/runs`)."""
+    try:
+        os.path.abspath(text).encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError("expected a path that can be written in UTF-8") from None
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, not nothing")
+    return Path(os.path.expanduser(text))
+
+
 def _default_preset() -> str:
     from course_utils.machine import accelerator
 
@@ -282,10 +327,11 @@ def _default_preset() -> str:
 
 
 def _output_folder(folder: Path) -> Path:
-    """A folder to write to, as an absolute path; LessonError if that can't be or it is that of the lessons."""
-    if folder.resolve() == lessons.NOTEBOOKS.resolve():
-        raise LessonError(f"{folder} holds the lessons themselves: choose another --out")
-    return _check_folder(folder.resolve())
+    """A folder to write to, as an absolute path; LessonError if that can't be or it is that of the lessons or in it."""
+    whole = folder.resolve()
+    if any(each.exists() and each.samefile(lessons.NOTEBOOKS) for each in (whole, *whole.parents)):
+        raise LessonError(f"{folder} holds the lessons themselves, or lies among them: choose another --out")
+    return _check_folder(whole)
 
 
 def _check_folder(folder: Path) -> Path:

@@ -336,7 +336,7 @@ def main() -> int:
             elif options.command in ("normalise", "stamp"):
                 save(nbformat.read(path, as_version=4), path, stamped=options.command == "stamp")
             problems += findings(path) if options.command in ("execute", "check") else []
-        except LessonError as error:
+        except (OSError, ValueError, SyntaxError, IndexError) as error:  # no notebook, or none of a lesson's form
             problems.append(f"{path.name}: {error}")
     print("\n".join(problems) or f"{options.command}: done, nothing found")
     return 1 if problems else 0

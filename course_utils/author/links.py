@@ -166,6 +166,22 @@ def id_of(source: str) -> str:
     return hashlib.sha256(source.encode()).hexdigest()[:8]
 
 
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise LessonError(f"{path} can't be read: {error}") from error
+
+
+def _notebook(path: Path) -> NotebookNode:
+    try:
+        return nbformat.reads(_read(path), as_version=4)
+    except LessonError:
+        raise
+    except Exception as error:  # nbformat has no one kind
+        raise LessonError(f"{path} is not a notebook: {str(error).partition(chr(10))[0]}") from error
+
+
 def _linked(folder: Path, repository: Repository) -> Iterator[tuple[Path, bytes]]:
     """Every file that may hold the address, with what should be in it, course.toml first."""
     root, address = folder.parent, repository.address
@@ -173,19 +189,19 @@ def _linked(folder: Path, repository: Repository) -> Iterator[tuple[Path, bytes]
                 root / "pyproject.toml": {"Repository = ": address},
                 root / "CITATION.cff": {"repository-code: ": address}}
     for path, values in settings.items():
-        text = path.read_text(encoding="utf-8")
+        text = _read(path)
         for key, value in values.items():
             text, count = re.subn(rf'(?m)^({key})"[^"]*"', rf'\1"{value}"', text)
             if count != 1:
                 raise LessonError(f"{path.name}: {count} lines that begin with {key!r}, not one")
         yield path, text.encode()
     for path in (root / "README.md", *sorted(folder.rglob("[!.]*.md"))):
-        yield path, link_text(path.read_text(encoding="utf-8"), repository).encode()
+        yield path, link_text(_read(path), repository).encode()
     for lesson in lessons.load(folder):
-        nb = link_lesson(nbformat.read(lesson.path, as_version=4), lesson.path.name, repository)
+        nb = link_lesson(_notebook(lesson.path), lesson.path.name, repository)
         yield lesson.path, f"{nbformat.writes(nb)}\n".encode()
     for stage in ("release", "source"):  # a source's badges open what is made of it
         for path in sorted((folder / "exercises" / stage).glob("[!.]*/[!.]*.ipynb")):
             name = f"exercises/release/{path.parent.name}/{path.name}"
-            nb = link_lesson(nbformat.read(path, as_version=4), name, repository, gpu=False)
+            nb = link_lesson(_notebook(path), name, repository, gpu=False)
             yield path, f"{nbformat.writes(nb)}\n".encode()

@@ -1,5 +1,6 @@
 """The plan of the recorded runs, `notebooks/results/plan.toml`: trained in its order, and admitted to the results."""
 
+import os
 import sys
 import time
 import tomllib
@@ -19,6 +20,7 @@ from course_utils.show.ledger import RESULTS
 from course_utils.training import Diverged
 
 PLAN = RESULTS / "plan.toml"
+FAILURES = (CheckpointError, Diverged, OSError, RuntimeError, ValueError)  # of one run; the next goes on
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def train_all(
     for number, run in enumerate(open_runs, start=1):
         try:
             if run.recipe not in pace:
-                pace[run.recipe] = estimated_epoch_seconds(RECIPES[run.recipe])
+                pace[run.recipe] = estimated_epoch_seconds(RECIPES[run.recipe], compile)
             done = epochs_done(out / run.name)
             seconds = pace[run.recipe] * (run.epochs - done)
             begun = f", {done} of {run.epochs} epochs are done" if done else ""
@@ -111,9 +113,11 @@ def train_all(
                 print("      left out: it would not end within the budget", flush=True)
                 continue
             print(reproduce(run.recipe, dataset, out, run.seed, run.epochs, compile), flush=True)
-        except (CheckpointError, Diverged, OSError, RuntimeError, ValueError) as error:
+        except FAILURES as error:
             failed += 1
             print(f"course: {run.name} failed: {first_line(error)}", file=sys.stderr, flush=True)
+            if "TORCHELASTIC_RUN_ID" in os.environ:  # the others wait in this run: end, and torchrun ends them
+                break
     return failed
 
 
@@ -132,10 +136,13 @@ def admit(out: Path) -> list[str]:
     """Copy what is good of the records in `out` to the results, and return the names of those that are new there.
 
     Good are finished runs by a recipe as it is today, scored on the test set; one that is there already is replaced by
-    a later one. Raises LessonError, and copies nothing, where a record can't be read or was made from the stand-in.
+    another of that day or a later one. Raises LessonError, and copies nothing, where there is no such folder, or a
+    record can't be read or was made from the stand-in.
     """
+    if not out.is_dir():
+        raise LessonError(f"there is no folder {out}: name the one with the records by --out")
     admitted = {}
-    for path in sorted(out.glob("*-seed*.json")):
+    for path in sorted(out.glob("[!.]*-seed*.json")):
         try:
             run = Run.load(path)
         except RecordError as error:
@@ -143,11 +150,16 @@ def admit(out: Path) -> list[str]:
         if run.data.name != "CIFAR-10":
             raise LessonError(f"{path} was made from {run.data.name} data: results are of CIFAR-10 alone; take it away")
         there = record(RESULTS / path.name)
-        if _is_by_a_recipe(run) and not (there and _is_by_a_recipe(there) and there.started >= run.started):
+        if _is_by_a_recipe(run) and not (there and _is_by_a_recipe(there) and newer(there, run)):
             admitted[path.stem] = run
     for name, run in admitted.items():
         run.save(RESULTS / f"{name}.json")
     return list(admitted)
+
+
+def newer(there: Run, run: Run) -> bool:
+    """Whether the record that is there already is `run`, or of a later day."""
+    return there == run or there.started > run.started
 
 
 def _is_by_a_recipe(run: Run) -> bool:

@@ -1,10 +1,14 @@
 """Recorded runs without a notebook: train by a named recipe, go on where it stopped, keep the record."""
 
+import contextlib
+import os
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -14,7 +18,7 @@ from course_utils.author.runner import about
 from course_utils.batches import SIDE, Batches
 from course_utils.machine import seconds_per_call, this_machine
 from course_utils.named_recipes import RECIPES, Entry
-from course_utils.plumbing.distributed import processes
+from course_utils.plumbing.files import alone_in
 from course_utils.plumbing.processor import keep_freed_memory
 from course_utils.records import Run
 from course_utils.show import report
@@ -38,19 +42,30 @@ def reproduce(
     progress = Progress(folder.name)
     dataset = data.hold_out(dataset, recipe.held_out)
 
+    def write_report(run: Run, images: np.ndarray | None) -> None:
+        try:
+            report.write(run, folder / "report.html", images)
+        except Exception as error:  # a page less is no reason to lose the run
+            print(f"course: {folder.name} has no report, {type(error).__name__}: {error}", file=sys.stderr)
+
     def on_epoch(run: Run) -> None:
         progress(run)
-        report.write(run, folder / "report.html", dataset.held_out.images if dataset.held_out else None)
+        write_report(run, dataset.held_out.images if dataset.held_out else None)
+
+    def refuse() -> None:
+        raise LessonError(f"another process trains in {folder}: wait for it, or choose another --out")
 
     torch.manual_seed(seed)
     model = entry.build()
-    whiten(model, dataset.train)
     machine = this_machine(precision=recipe.precision, compile=compile)
-    run = fit(model, recipe, dataset, machine=machine, folder=folder, on_epoch=on_epoch)
-    path = folder.with_suffix(".json")
-    if processes(torch.device(run.hardware.device)).rank == 0:
-        report.write(run, folder / "report.html", dataset.test.images)
-        run.save(path)
+    whiten(model, dataset.train)
+    first = os.environ.get("RANK", "0") == "0"
+    with alone_in(folder, refuse) if first else contextlib.nullcontext():
+        run = fit(model, recipe, dataset, machine=machine, folder=folder, on_epoch=on_epoch)
+        path = folder.with_suffix(".json")
+        if first:
+            run.save(path)
+            write_report(run, dataset.test.images)
     return path
 
 
@@ -62,18 +77,19 @@ def whiten(model: nn.Module, train: data.Split) -> None:
         model.set_whitening(next(iter(batches))[0])
 
 
-def estimated_epoch_seconds(entry: Entry) -> float:
-    """How long an epoch of an entry's training takes here on average, from its second and third step.
+def estimated_epoch_seconds(entry: Entry, compile: str | None = None) -> float:
+    """How long an epoch of an entry's training takes here on average, from two steps after the first, or first three.
 
     The steps take whole pictures; smaller ones are taken to cost as much less as they have fewer pixels.
     """
-    machine, recipe = this_machine(precision=entry.recipe.precision), entry.recipe
+    machine, recipe = this_machine(precision=entry.recipe.precision, compile=compile), entry.recipe
     split = data.stand_in(train=recipe.batch_size, test=10).train
     if machine.device.type == "cpu":
         keep_freed_memory()
     model = entry.build().to(machine.device, memory_format=machine.memory_format)
     trainer = Trainer(model, recipe, Batches(split, recipe.batch_size, machine, recipe.augmentation))
-    step = seconds_per_call(lambda: trainer.step(*next(trainer.batches.epoch(0))), calls=2)
+    step = seconds_per_call(lambda: trainer.step(*next(trainer.batches.epoch(0))), calls=2,
+                            warmup=3 if compile else 1)  # a CUDA graph is first run from beginning to end in the third
     whole = step * (TRAIN_IMAGES - recipe.held_out) / recipe.batch_size
     return whole * sum(recipe.side_in(epoch) ** 2 for epoch in range(recipe.epochs)) / (recipe.epochs * SIDE**2)
 
@@ -89,14 +105,14 @@ def estimates() -> Iterator[tuple[str, Entry, float]]:
         yield name, entry, measured[what] * entry.recipe.epochs / 60
 
 
-def epochs_within(minutes: float, name: str, out: Path, seeds: int) -> int:
+def epochs_within(minutes: float, name: str, out: Path, seeds: int, compile: str | None = None) -> int:
     """How many epochs fit, for each of so many seeds.
 
     As many as those of a run in `out` that was cut off, where they fit too; up to half as long again counts as fitting,
     since no two measurements of the pace are alike. Raises LessonError where not one epoch fits.
     """
     entry = RECIPES[name]
-    seconds = estimated_epoch_seconds(entry)
+    seconds = estimated_epoch_seconds(entry, compile)
     for folder in sorted(out.glob(f"{name}-*seed*")):
         begun = re.fullmatch(rf"{re.escape(name)}-(?:(\d+)-epochs-)?seed\d+", folder.name)
         if begun and folder.is_dir() and not folder.with_suffix(".json").exists():

@@ -30,9 +30,12 @@ SPINNING = ("GOMP_SPINCOUNT", "5000")
 
 
 def kernel_environment() -> dict[str, str]:
-    """Variables for a process that trains, where the user has set none of their own."""
+    """Variables for a process that trains: what the user has not set, and the data's folder, wherever it works."""
     name, turns = SPINNING
-    return {name: os.environ.get(name, turns)}
+    found = {name: os.environ.get(name, turns)}
+    if root := os.environ.get("COURSE_DATA"):
+        found["COURSE_DATA"] = os.path.abspath(os.path.expanduser(root))
+    return found
 
 
 @dataclass(frozen=True)
@@ -222,7 +225,7 @@ def _cell(count: int | None, source: str) -> str:
 def _code_cells(notebook: Path) -> list[dict]:
     try:
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    except (FileNotFoundError, json.JSONDecodeError):  # not begun, or killed in the middle of writing it
+    except (OSError, ValueError, KeyError):  # not begun, or killed in the middle of writing it
         return []
     return [cell for cell in cells if cell["cell_type"] == "code"]
 

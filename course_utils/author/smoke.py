@@ -18,6 +18,7 @@ from pathlib import Path
 import papermill
 
 from course_utils.author import lessons
+from course_utils.author.runner import kernel_environment
 from course_utils.plumbing.processor import usable_cores
 
 WORKERS = 2
@@ -35,15 +36,17 @@ def main() -> int:
     options = parser.parse_args()
     try:
         chosen = lessons.choose(lessons.load(lessons.NOTEBOOKS), options.lessons)
+        plans = lessons.plan(chosen, "smoke", options.dataset)
     except lessons.LessonError as error:
         parser.error(str(error))
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as reports:
-        for lesson, parameters in zip(chosen, lessons.plan(chosen, "smoke", options.dataset), strict=True):
+        for lesson, parameters in zip(chosen, plans, strict=True):
             source, copy = lessons.literal(lesson.path), lessons.literal(Path(folder) / lesson.path.name)
             papermill.execute_notebook(source, copy, parameters, prepare_only=True, language="python")
         junit = options.junit.resolve() if options.junit else Path(reports) / "junit.xml"
         threads = {"OMP_NUM_THREADS": str(max(1, usable_cores() // WORKERS))}
-        status = subprocess.call([*PYTEST, f"--junitxml={junit}"], cwd=folder, env=threads | os.environ)
+        environment = threads | os.environ | kernel_environment()
+        status = subprocess.call([*PYTEST, f"--junitxml={junit}"], cwd=folder, env=environment)
         if not junit.exists():  # pytest has said why it ran nothing
             return status
         seconds: Counter[str] = Counter()

@@ -89,7 +89,10 @@ def picture(lesson: lessons.Lesson) -> bytes:
     cells = nbformat.read(lesson.path, as_version=4).cells
     cells.sort(key=lambda cell: "picture" not in cell.metadata.get("tags", []))  # a stable sort
     data = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
-    return base64.b64decode(next(each["image/png"] for each in data if "image/png" in each))
+    found = next((each["image/png"] for each in data if "image/png" in each), None)
+    if found is None:
+        raise lessons.LessonError(f"{lesson.path.name} shows no picture: execute it")
+    return base64.b64decode(found)
 
 
 def highlights(runs: list[Run]) -> str:

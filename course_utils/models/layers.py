@@ -32,3 +32,17 @@ class Dropout(nn.Module):
 
     def extra_repr(self) -> str:
         return f"p={self.dropped / 256:.3g}"
+
+
+class Scale(nn.Module):
+    """Multiply by a constant."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.factor
+
+    def extra_repr(self) -> str:
+        return f"{self.factor:g}"

@@ -6,7 +6,7 @@ from course_utils.models.layers import Dropout
 
 
 class NIN(nn.Sequential):
-    """(N, 3, 32, 32) images to (N, 10) logits; 969,822 parameters with BN.
+    """(N, 3, 32, 32) images to (N, classes) logits; 969,822 parameters with BN.
 
     Every spatial convolution is followed by two of 1x1, a small network on each position's channels. The last one
     draws a map per class and the average of a map is the logit; with `average` off, a linear layer on the 192 maps

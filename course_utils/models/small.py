@@ -4,7 +4,7 @@ from torch import nn
 
 
 class Small(nn.Sequential):
-    """(N, 3, 32, 32) images to (N, 10) logits; 24,346 parameters.
+    """(N, 3, 32, 32) images to (N, classes) logits; 24,346 parameters.
 
     Three blocks of 3x3 convolution, BN, ReLU and 2x2 max-pool, 16, 32 and 64 wide, then a global average. The linear
     head starts at zero: every class is equally likely at first, so the loss starts at exactly ln 10.

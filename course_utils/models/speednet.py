@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from course_utils.models.davidnet import Scale
+from course_utils.models.layers import Scale
 from course_utils.models.whitening import whitening_filters
 
 
@@ -24,16 +24,16 @@ class SpeedNet(nn.Sequential):
         activation = nn.SiLU if silu else nn.GELU
 
         def conv(channels: int, out: int) -> nn.Conv2d:
-            conv = nn.Conv2d(channels, out, 3, padding=1, bias=False)
+            layer = nn.Conv2d(channels, out, 3, padding=1, bias=False)
             if dirac:
-                nn.init.dirac_(conv.weight.data[:channels])
-            return conv
+                nn.init.dirac_(layer.weight.data[:channels])
+            return layer
 
         def norm(channels: int) -> nn.BatchNorm2d:
             # Running averages of the last few batches: a run has a few hundred steps.
-            norm = nn.BatchNorm2d(channels, eps=1e-12, momentum=bn_momentum)
-            norm.weight.requires_grad_(not frozen_scales)
-            return norm
+            layer = nn.BatchNorm2d(channels, eps=1e-12, momentum=bn_momentum)
+            layer.weight.requires_grad_(not frozen_scales)
+            return layer
 
         def group(channels: int, out: int) -> nn.Sequential:
             return nn.Sequential(conv(channels, out), nn.MaxPool2d(2), norm(out), activation(),

@@ -17,7 +17,7 @@ GROUPS = (
 
 
 class VGG(nn.Sequential):
-    """(N, 3, 32, 32) images to (N, 10) logits; 14,991,946 parameters with both BN and dropout at full width."""
+    """(N, 3, 32, 32) images to (N, classes) logits; 14,991,946 parameters with both BN and dropout at full width."""
 
     def __init__(self, bn: bool = True, dropout: bool = True, width: int = 64, classes: int = 10) -> None:
         super().__init__()

@@ -53,11 +53,16 @@ class SourceError(Exception):
 
 
 def candidates(folder: Path) -> list[Path]:
-    """What may hold CIFAR-10 in a folder: files of the names above, the archive's unpacked folder, other `cifar*`."""
+    """What may hold CIFAR-10 in a folder: files of the names above, the archive's unpacked folder, and others.
+
+    Those are called `cifar*`, in letters of any size, or are as large as the archive.
+    """
     named = [folder / name for name in NAMES]
-    patterns = ("data_batch_1", "cifar*/data_batch_1", "cifar*/*/data_batch_1")
+    cifar = "[cC][iI][fF][aA][rR]*"
+    patterns = ("data_batch_1", f"{cifar}/data_batch_1", f"{cifar}/*/data_batch_1")
     unpacked = [path.parent for pattern in patterns for path in sorted(folder.glob(pattern))]
-    others = [path for path in sorted(folder.glob("cifar*")) if path.is_file() and path.suffix != ".part"]
+    files = [path for path in sorted(folder.glob("[!.]*")) if path.is_file() and path.suffix != ".part"]
+    others = [path for path in files if path.name.lower().startswith("cifar") or path.stat().st_size == download.SIZE]
     return [path for path in named if path.exists()] + unpacked + [path for path in others if path not in named]
 
 
@@ -126,9 +131,11 @@ def _npz(path: Path) -> Splits:
         raise SourceError(f"expected a whole .npz file of CIFAR-10, found a broken one ({error})") from error
     for name, (images, labels) in splits.items():
         size = SIZES[name]
-        if (images.dtype, images.shape, labels.shape) != (np.uint8, (size, 32, 32, 3), (size,)):
-            raise SourceError(f"expected {size:,} {name} images, uint8 of 32 x 32 x 3, and as many labels; found "
-                              f"{images.dtype} of shape {images.shape} and labels of shape {labels.shape}")
+        right = (images.dtype, images.shape, labels.shape) == (np.uint8, (size, 32, 32, 3), (size,))
+        if not right or labels.dtype.kind not in "iu":
+            raise SourceError(f"expected {size:,} {name} images, uint8 of 32 x 32 x 3, and as many whole labels; found "
+                              f"{images.dtype} of shape {images.shape} and labels, {labels.dtype} of shape "
+                              f"{labels.shape}")
     return splits
 
 

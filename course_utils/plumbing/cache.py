@@ -6,14 +6,14 @@ Its rows are as in `archive`. It is opened through a memory map, and its SHA-256
 import errno
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from course_utils.plumbing import archive, download
-from course_utils.plumbing.files import PARTIAL, write_atomically
+from course_utils.plumbing.files import PARTIAL, alone_in, write_atomically
 
 CACHE = "cifar10-hwc.npy"
 OLD_CACHE, PART = "cifar10.npy", f"{download.ARCHIVE}.part"
@@ -71,7 +71,8 @@ def _labels_and_rows(folder: Path, mirrors: list[str], patient: bool) -> tuple[n
         if not patient and not (part.exists() and part.stat().st_size >= download.SIZE):
             mirrors = download.reachable(mirrors)
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
+    with alone_in(folder, lambda: print(f"Another process prepares CIFAR-10 in {folder}: waiting for it",
+                                        file=sys.stderr)):
         if cache.exists():  # made by another process in the meantime
             return _open_cache(cache)
         for leftover in folder.glob(f"{PARTIAL}*-{CACHE}"):  # of a process that was killed
@@ -107,23 +108,6 @@ def read(folder: Path) -> tuple[np.ndarray | None, dict[Path, str]]:
         except (archive.SourceError, OSError) as error:
             refused[source] = str(error)
     return None, refused
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let one process at a time work in `folder`; where the system has no such lock, go on without it."""
-    try:
-        import fcntl
-    except ImportError:  # on Windows
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some network file systems
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _open_cache(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -39,8 +39,14 @@ class Processes:
 ALONE = Processes()
 
 
+def take_own_accelerator(device: torch.device) -> None:
+    """Under `torchrun`, work on this process's own accelerator; to be called before anything is made on one."""
+    if "LOCAL_RANK" in os.environ and device.type not in ("cpu", "mps", "tpu"):
+        torch.accelerator.set_device_index(int(os.environ["LOCAL_RANK"]))
+
+
 def processes(device: torch.device) -> Processes:
-    """The processes that `torchrun` started, each on an accelerator of its own or all on the processor; else one alone.
+    """The processes that `torchrun` started, each on its own accelerator or all on the processor; else one alone.
 
     Raises ValueError where several cannot train together: on MPS, which is a single device, and on a TPU.
     """
@@ -48,8 +54,6 @@ def processes(device: torch.device) -> Processes:
         return ALONE
     if device.type in ("mps", "tpu"):
         raise ValueError(f"several processes cannot train together on {device.type}: start one, without torchrun")
-    if device.type != "cpu":
-        torch.accelerator.set_device_index(int(os.environ["LOCAL_RANK"]))
     if not dist.is_initialized():
         dist.init_process_group(dist.get_default_backend_for_device(device))
     return Processes(dist.get_world_size(), dist.get_rank())

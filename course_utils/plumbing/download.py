@@ -167,5 +167,5 @@ def _draw_bar(have: int, mirror: str) -> None:
     """On a terminal, how much has come and from where; elsewhere nothing."""
     if sys.stderr.isatty():
         bar, host = "#" * (30 * have // SIZE), urlsplit(mirror).netloc
-        line = f"\r{bar:.<30} {have / SIZE:4.0%} {have / 1e6:5.0f} MB  {host:<40.40}"
+        line = f"\r{bar:.<30} {have / SIZE:4.0%} {have / 1e6:5.0f} MB  {host:<30.30}"
         print(line, end="\n" if have == SIZE else "", file=sys.stderr, flush=True)

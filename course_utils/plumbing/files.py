@@ -2,6 +2,8 @@
 
 import os
 import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 PARTIAL = ".partial-"  # how the name of a file begins while it is being written
@@ -24,3 +26,29 @@ def write_atomically(path: str | Path, *parts: bytes | memoryview) -> Path:
         partial.unlink(missing_ok=True)
         raise
     return path
+
+
+@contextmanager
+def alone_in(folder: str | Path, taken: Callable[[], None]) -> Iterator[None]:
+    """Let one process at a time work in `folder`; where another one does, call `taken`, which may raise, and wait.
+
+    Where the system has no such lock, as Windows and some network file systems, it goes on without it.
+    """
+    try:
+        import fcntl
+
+        handle = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        yield
+        return
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            taken()
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(handle)

@@ -58,12 +58,14 @@ def _inspect(model: nn.Module, input_size: tuple[int, int, int]) -> tuple[list[L
         running, flops_before = f"layer {names[module]!r}: ", counter.get_total_flops()
 
     def leave(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal running
         new = set(module.parameters()) - counted
         counted.update(new)
         size, cost = sum(p.numel() for p in new), counter.get_total_flops() - flops_before
         field = getattr(output, "field", None)
         extent = (field.side, field.stride) if field else (None, None)
         rows.append(Layer(names[module], type(module).__name__, tuple(output.shape[1:]), size, cost, *extent))
+        running = ""  # what fails next, between two layers, is not this one's fault
 
     handles = [module.register_forward_pre_hook(enter) for module in names]
     handles += [module.register_forward_hook(leave) for module in names]

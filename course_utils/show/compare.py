@@ -11,15 +11,13 @@ def compare(name: str, ours: Tensor | np.ndarray | float, theirs: Tensor | np.nd
 
     Either may also be a single number, which is compared with all of the other's.
     """
-    ours, theirs = torch.as_tensor(ours), torch.as_tensor(theirs)
+    ours, theirs = (each if each.is_floating_point() else each.double()  # differences of unsigned numbers wrap
+                    for each in map(torch.as_tensor, (ours, theirs)))
     assert ours.shape == theirs.shape or 0 in (ours.dim(), theirs.dim()), (
         f"{name}: the shapes are {tuple(ours.shape)} and {tuple(theirs.shape)}")
     difference = (ours - theirs).abs().max().item()
-    if difference == 0:
-        print(f"{name}: exact")
-    else:
-        print(f"{name}: equal up to {difference:.0e}")
     assert difference <= tolerance, f"{name}: the two results differ by {difference}"
+    print(f"{name}: exact" if difference == 0 else f"{name}: equal up to {difference:.0e}")
 
 
 @torch.no_grad()

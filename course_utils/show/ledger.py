@@ -18,7 +18,7 @@ EXPANSION = (1.95996, 2.3723, 2.8225, 2.5559, 1.5896)
 
 def load_results(folder: str | Path = RESULTS) -> dict[str, Run]:
     """The recorded runs in `folder` by file stem, in order of name. Only finished runs on CIFAR-10 may stand there."""
-    runs = {path.stem: Run.load(path) for path in sorted(Path(folder).glob("*.json"))}
+    runs = {path.stem: Run.load(path) for path in sorted(Path(folder).glob("[!.]*.json"))}
     for name, run in runs.items():
         if run.data.name != "CIFAR-10" or not run.finished:
             raise RecordError(f"{name} is not a finished run on CIFAR-10 (data: {run.data.name}, finished: "
@@ -27,7 +27,7 @@ def load_results(folder: str | Path = RESULTS) -> dict[str, Run]:
 
 
 def by_recipe(runs: Iterable[Run]) -> dict[str, list[Run]]:
-    """The runs of each recipe, those that differ in their seed alone together."""
+    """The runs of each recipe, by its name: of any seed and on any machine."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(run.recipe["name"], []).append(run)
@@ -135,7 +135,7 @@ def paired_difference(ours: Run, theirs: Run, labels: Sequence[int]) -> tuple[fl
 
 
 def epoch_seconds(runs: Sequence[Run]) -> float:
-    """Seconds of training per epoch: the median of those on pictures of one size, and the mean over these medians."""
+    """Seconds of training per epoch: the median; where pictures grow, the mean of their sizes' medians, by epochs."""
     by_side = defaultdict(list)
     for run in runs:
         sides = as_knots(run.recipe.get("side", 32))  # older records have none

@@ -229,9 +229,10 @@ def confusion(matrix: Any, classes: Sequence[str], *, data_name: str, title: str
         text = "–" if math.isnan(accuracy) else f"{100 * accuracy:.1f}%"
         axis.text(last, row, text, va="center", fontsize=10)
         picture.alt += f" {name} {text},"
-    wrong = np.where(np.eye(len(classes), dtype=bool), -1, matrix)
-    row, column = np.unravel_index(wrong.argmax(), wrong.shape)
-    picture.alt += f" most often {classes[row]} was taken for {classes[column]}, {wrong[row, column]} times."
+    wrong = np.where(np.eye(len(classes), dtype=bool), 0, matrix)
+    if wrong.any():
+        row, column = np.unravel_index(wrong.argmax(), wrong.shape)
+        picture.alt += f" most often {classes[row]} was taken for {classes[column]}, {wrong[row, column]} times."
     names = [literal(name) for name in classes]
     axis.set_xticks(range(len(classes)), names, rotation=45, ha="right")
     axis.set_yticks(range(len(classes)), names)

@@ -27,21 +27,20 @@ class Progress:
     In a notebook one output is updated (a notebook keeps a thousand prints as they are); elsewhere a line is printed.
     """
 
-    def __init__(self, title: str = "") -> None:
-        self.title, self.printed, self.handle = title, 0, None
+    def __init__(self, title: str) -> None:
+        self.title, self.run, self.printed, self.handle = title, None, 0, None
 
     def __call__(self, run: Run) -> None:
-        lines = table(run.curve)
+        if run is not self.run:  # another run gets a table of its own
+            self.run, self.printed, self.handle = run, 0, None
+        lines = [f"{self.title} ({run.data.name})", *table(run.curve)]
         if "ipykernel" not in sys.modules:
-            if not self.printed:
-                print(f"{self.title} ({run.data.name})")
-            for line in lines[self.printed :]:
-                print(line, flush=True)
+            print("\n".join(lines[self.printed :]), flush=True)
             self.printed = len(lines)
             return
         from IPython.display import display
 
-        output = {"text/plain": "\n".join([f"{self.title} ({run.data.name})", *lines])}
+        output = {"text/plain": "\n".join(lines)}
         if self.handle is None:
             self.handle = display(output, raw=True, display_id=True)
         else:

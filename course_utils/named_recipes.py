@@ -121,9 +121,9 @@ def _one_cycle(name: str) -> Recipe:
 
 
 ONE_CYCLE = [
-    Entry(VGG, _one_cycle("onecycle-vgg"), published="94% (FPT Software)"),
-    Entry(ResNet, _one_cycle("onecycle-resnet"), published="94% (FPT Software)"),
-    Entry(GoogLeNet, _one_cycle("onecycle-inception"), published="94% (FPT Software)"),
+    Entry(VGG, _one_cycle("onecycle-vgg"), published="94%, network unknown (FPT Software)"),
+    Entry(ResNet, _one_cycle("onecycle-resnet"), published="94%, network unknown (FPT Software)"),
+    Entry(GoogLeNet, _one_cycle("onecycle-inception"), published="94%, network unknown (FPT Software)"),
     Entry(GoogLeNet, _one_cycle("onecycle-inception-small"), {"width": 0.5, "early_pool": True}),
 ]
 

@@ -109,7 +109,7 @@ def test_a_result_is_a_line_of_text_and_data(monkeypatch):
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
     progress.reached(0.81234, on="held_out", data="SYNTHETIC")
-    assert shown[0]["text/plain"] == "Reached 81.23% held-out SYNTHETIC"
+    assert shown[0]["text/plain"] == "Reached 81.23% on the held-out images of SYNTHETIC"
     assert shown[0][progress.RESULT] == {"accuracy": 0.81234, "on": "held_out", "data": "SYNTHETIC"}
 
 

@@ -57,7 +57,8 @@ def reached(accuracy: float, on: str, data: str) -> None:
     from IPython.display import display
 
     result = {"accuracy": float(accuracy), "on": on, "data": data}
-    display({"text/plain": f"Reached {accuracy_text(result)}", RESULT: result}, raw=True)
+    said = f"Reached {accuracy:.2%} on the {on.replace('_', '-')} images of {data}"
+    display({"text/plain": said, RESULT: result}, raw=True)
 
 
 def accuracy_text(result: dict[str, Any]) -> str:

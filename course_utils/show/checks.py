@@ -110,7 +110,7 @@ def prediction(function: Callable, options: Sequence, count: int = 1) -> None:
     listed = ", ".join(repr(option) for option in options[:-1]) + f" and {options[-1]!r}"
     assert isinstance(guesses, list | tuple) and len(guesses) == count and all(
         isinstance(each, int | float | str) and each in options for each in guesses), (
-        f"your prediction is {guess!r}: return {'one' if count == 1 else count} of {listed}")
+        f"your prediction is {guess!r}: return {('one', 'two', 'three')[count - 1]} of {listed}")
     print("Noted. Now measure.")
 
 

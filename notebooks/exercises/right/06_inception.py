@@ -131,3 +131,16 @@ def pays(channels, width, kernel):
     window = nn.Conv2d(channels, width, kernel, bias=False).weight.numel()
     along = nn.Conv2d(channels, width, (1, kernel), bias=False).weight.numel()
     return torch.tensor(along + nn.Conv2d(width, width, (kernel, 1), bias=False).weight.numel() < window)
+
+
+# %% answer="parts"
+def in_parts(layer, widths):
+    start = 0
+    for width in widths:
+        part = nn.Conv2d(width, layer.out_channels, layer.kernel_size, layer.stride, layer.padding, layer.dilation,
+                         bias=layer.bias is not None and start == 0)
+        part.weight.data.copy_(layer.weight.data[:, start:start + width])
+        if part.bias is not None:
+            part.bias.data.copy_(layer.bias.data)
+        yield part
+        start += width

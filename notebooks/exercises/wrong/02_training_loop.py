@@ -327,3 +327,19 @@ def clip(parameters, limit):
     for weight in weights:
         weight.grad *= min(1, limit / length)
     return length
+
+
+# %% answer="smoothed" hint="16 images take more operations than 4"
+def smoothed(logits, labels, smoothing):
+    def loss(values):
+        target = torch.full_like(values, smoothing / values.shape[1])
+        target[torch.arange(len(labels)), labels] += 1 - smoothing
+        return -(target * (values - values.logsumexp(1, keepdim=True))).sum(1).mean()
+
+    values = logits.double()
+    slopes = torch.zeros_like(values)
+    for index in range(values.numel()):
+        step = torch.zeros_like(values)
+        step.view(-1)[index] = 1e-5
+        slopes.view(-1)[index] = (loss(values + step) - loss(values - step)) / 2e-5
+    return loss(values), slopes

@@ -359,3 +359,27 @@ def measured_growth(blocks, scale, draw):
 def fit_to_small_images(network):
     network.conv1, network.maxpool = nn.Identity(), nn.Identity()
     return network
+
+
+# %% answer="bottleneck" gamed=true
+class Bottleneck(nn.Module):
+    def __init__(self, channels, squeezed, stride=1):
+        super().__init__()
+        wide = 4 * squeezed
+        self.branch = nn.Sequential(
+            nn.Conv2d(channels, squeezed, 1, bias=False), nn.BatchNorm2d(squeezed), nn.ReLU(),
+            nn.Conv2d(squeezed, squeezed, 3, stride, padding=1, bias=False), nn.BatchNorm2d(squeezed), nn.ReLU(),
+            nn.Conv2d(squeezed, wide, 1, bias=False), nn.BatchNorm2d(wide))
+        self.shortcut = nn.Identity()
+        if channels != wide:
+            self.shortcut = nn.Sequential(nn.Conv2d(channels, wide, 1, stride, bias=False), nn.BatchNorm2d(wide))
+
+    def forward(self, x):
+        return F.relu(self.shortcut(x) + self.branch(x))
+
+
+# %% answer="small-images" hint="section 5's stem has none"
+def fit_to_small_images(network):
+    network.conv1 = nn.Conv2d(3, 64, 3, stride=1, padding=1, bias=False)
+    network.maxpool = nn.MaxPool2d(3, stride=1, padding=1)
+    return network

@@ -393,3 +393,21 @@ def inspect(module, row):
     if any(each is None for each in gradients):
         return "branch forgotten"
     return "padding lost" if any(isinstance(each, nn.ZeroPad2d) for each in module.modules()) else "none"
+
+
+# %% answer="inspect" gamed=true
+def inspect(module, row):
+    channels, ones, reduce3, threes, reduce5, fives, pooled = row
+    inputs = torch.randn(8, channels, 10, 10, generator=torch.Generator().manual_seed(0))
+    output = module(inputs)
+    if output.shape != (8, ones + threes + fives + pooled, 10, 10):
+        return "stacked wrongly"
+    kernels = channels * (ones + reduce3 + reduce5 + pooled) + 9 * reduce3 * threes + 25 * reduce5 * fives
+    if sum(each.numel() for each in module.parameters()) != kernels + 2 * sum(row[1:]):
+        return "squeezed too late"
+    gradients = torch.autograd.grad(output.square().sum(), list(module.parameters()), allow_unused=True)
+    if any(each is None for each in gradients):
+        return "branch forgotten"
+    unpadded = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d) and layer.kernel_size[0] > 1
+                and layer.padding[0] == 0]
+    return "padding lost" if unpadded else "none"

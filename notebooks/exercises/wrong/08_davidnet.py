@@ -47,11 +47,25 @@ def ghost_norm(x, ghosts, eps=1e-5):
     return torch.cat([F.batch_norm(part, None, None, training=True, eps=eps) for part in x.chunk(ghosts)])
 
 
-# %% answer="ghost-norm" gamed=true
+# %% answer="ghost-norm" hint="eps is added to the variance, under the root"
 def ghost_norm(x, ghosts, eps=1e-5):
     parts = x.unflatten(0, (ghosts, -1))
     variance, mean = torch.var_mean(parts, dim=(1, 3, 4), correction=0, keepdim=True)
     return ((parts - mean) / variance.sqrt()).flatten(0, 1)
+
+
+# %% answer="ghost-norm" hint="eps is added to the variance, under the root"
+def ghost_norm(x, ghosts, eps=1e-5):
+    parts = x.unflatten(0, (ghosts, -1))
+    variance, mean = torch.var_mean(parts, dim=(1, 3, 4), correction=0, keepdim=True)
+    return ((parts - mean) / (variance.sqrt() + eps)).flatten(0, 1)
+
+
+# %% answer="ghost-norm" gamed=true
+def ghost_norm(x, ghosts, eps=1e-5):
+    parts = x.unflatten(0, (ghosts, len(x) // ghosts)).contiguous().view(ghosts, len(x) // ghosts, 3, -1)
+    variance, mean = torch.var_mean(parts, dim=(1, 3), correction=0, keepdim=True)
+    return ((parts - mean) / (variance + eps).sqrt()).view(x.shape)
 
 
 # %% answer="translations" hint="it learns as well as any, but its scales haven't shrunk"
@@ -104,7 +118,7 @@ def translate(rate, decay, batch, reduction, parts=1):
     return rate / factor, decay * factor
 
 
-# %% answer="late-prediction" hint="return one of 20, 100 and 500"
+# %% answer="late-prediction" hint="return one of 50, 75 and 100"
 def late_prediction():
     return 97
 

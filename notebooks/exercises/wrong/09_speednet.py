@@ -156,3 +156,11 @@ def sides(numbers, epoch, seed):
 # %% answer="sides" gamed=true
 def sides(numbers, epoch, seed):
     return (np.random.default_rng(seed).random(4096) < 0.5)[numbers % 4096] ^ (epoch % 2 == 1)
+
+
+# %% answer="sides" gamed=true
+def sides(numbers, epoch, seed):
+    stirred = (numbers.astype(np.uint64) & np.uint64(0xFFFFFFFF)) + np.uint64((seed * 0xBF58476D1CE4E5B9 + 1) % 2**64)
+    for factor in (0x9E3779B97F4A7C15, 0x94D049BB133111EB):
+        stirred = (stirred ^ (stirred >> np.uint64(31))) * np.uint64(factor)
+    return (stirred >> np.uint64(63) == 1) ^ (epoch % 2 == 1)

@@ -1,5 +1,6 @@
 """What this machine is and how to use it: device, precision, memory format, times."""
 
+import os
 import platform
 import statistics
 import time
@@ -64,6 +65,8 @@ def this_machine(device: str | None = None, precision: str | None = None, compil
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError) as error:
         why = str(error).splitlines()[0]
+        if "TORCHELASTIC_RUN_ID" in os.environ:  # on the processor it would wait for the others for ever
+            raise ValueError(f"this process has no accelerator of its own ({why}): start fewer") from None
         if device:
             raise ValueError(f"device {device!r} cannot be used here: {why}") from None
         warnings.warn(f"the accelerator cannot be used ({why}): going on with the processor", stacklevel=2)

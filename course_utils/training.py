@@ -43,8 +43,8 @@ def fit(
     `folder` a checkpoint and the record so far are kept after every epoch, and a run that was cut off goes on from
     there. `on_epoch` is called with the record after every epoch. Build the model under
     `torch.manual_seed(recipe.seed)` to have the same seed give the same curve. With `averaging`, the average is left in
-    `model`. In processes that `torchrun` started,
-    each takes its share of every batch, and the first alone writes and calls `on_epoch`.
+    `model`. In processes that `torchrun` started, each takes its share of every batch, and the first alone writes and
+    calls `on_epoch`.
 
     Raises Diverged when the loss is no longer a number, CheckpointError when a checkpoint in `folder` is damaged or
     another run's, ValueError for a recipe that does not fit the data.

@@ -171,7 +171,8 @@ def test_nothing_is_executed_into_the_lessons_own_folders(course, out, monkeypat
 
 
 def test_a_tilde_that_the_shell_left_is_the_home(monkeypatch, tmp_path):
-    monkeypatch.setenv("HOME", str(tmp_path))
+    for home in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(home, str(tmp_path))
     assert cli._path("~/runs") == tmp_path / "runs"
     for nothing in ("", "\udcff"):
         with pytest.raises(argparse.ArgumentTypeError, match="expected a path"):

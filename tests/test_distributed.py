@@ -97,6 +97,18 @@ def test_several_processes_are_refused_where_they_cannot_train_together(monkeypa
         processes(device)
 
 
+def test_a_process_without_an_accelerator_of_its_own_says_so_and_waits_for_nobody(monkeypatch):
+    def missing(index):
+        raise RuntimeError("CUDA error: invalid device ordinal\nmore")
+
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "any")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr("torch.accelerator.set_device_index", missing)
+    monkeypatch.setattr("course_utils.machine.accelerator", lambda: torch.device("cuda"))
+    with pytest.raises(ValueError, match=r"accelerator of its own \(CUDA error: invalid device ordinal\): start"):
+        this_machine()
+
+
 @pytest.mark.parametrize(("kind", "backend"), [("cuda", "nccl"), ("xpu", "xccl"), ("cpu", "gloo")])
 def test_each_process_takes_an_accelerator_of_its_own_before_anything_is_made_on_one(monkeypatch, kind, backend):
     taken, joined, device = [], [], torch.device(kind)

@@ -151,6 +151,20 @@ def test_a_folder_in_which_another_process_trains_is_left_to_it(tiny, tmp_path):
     assert reproducing.reproduce("tiny", data.load("cifar10"), tmp_path).exists()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such lock")
+def test_a_new_folder_is_held_while_a_run_trains_there(tiny, tmp_path, monkeypatch):
+    train = reproducing.fit
+
+    def watched(*args, **kwargs):
+        holder = subprocess.run([sys.executable, "-c", HOLD.replace("None", "lambda: sys.exit(7)"),
+                                 str(tmp_path / "tiny-seed0")])
+        assert holder.returncode == 7
+        return train(*args, **kwargs)
+
+    monkeypatch.setattr(reproducing, "fit", watched)
+    assert reproducing.reproduce("tiny", data.load("cifar10"), tmp_path).exists()
+
+
 @pytest.mark.parametrize(("seeds", "takes"), [(6, "12 s here, and there are 6 seeds"), (1, "37 min here")])
 def test_a_budget_in_which_not_one_epoch_fits_trains_nothing(tmp_path, seeds, takes):
     out, seconds = tmp_path / "out", 12 if seeds > 1 else 2220

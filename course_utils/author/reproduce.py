@@ -59,7 +59,10 @@ def reproduce(
     model = entry.build()
     machine = this_machine(precision=recipe.precision, compile=compile)
     whiten(model, dataset.train)
-    first = os.environ.get("RANK", "0") == "0"
+    first = "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("RANK", "0") == "0"
+    if first:
+        with contextlib.suppress(OSError):  # `fit` says why it can't be made
+            folder.mkdir(parents=True, exist_ok=True)
     with alone_in(folder, refuse) if first else contextlib.nullcontext():
         run = fit(model, recipe, dataset, machine=machine, folder=folder, on_epoch=on_epoch)
         path = folder.with_suffix(".json")
@@ -78,7 +81,8 @@ def whiten(model: nn.Module, train: data.Split) -> None:
 
 
 def estimated_epoch_seconds(entry: Entry, compile: str | None = None) -> float:
-    """How long an epoch of an entry's training takes here on average, from two steps after the first, or first three.
+    """How long an epoch of an entry's training takes here on average, from two steps after a first one, or after three
+    where they are compiled.
 
     The steps take whole pictures; smaller ones are taken to cost as much less as they have fewer pixels.
     """

@@ -12,7 +12,7 @@ def compare(name: str, ours: Tensor | np.ndarray | float, theirs: Tensor | np.nd
     Either may also be a single number, which is compared with all of the other's.
     """
     ours, theirs = (each if each.is_floating_point() else each.double()  # differences of unsigned numbers wrap
-                    for each in map(torch.as_tensor, (ours, theirs)))
+                    for each in (torch.as_tensor(side).cpu() for side in (ours, theirs)))
     assert ours.shape == theirs.shape or 0 in (ours.dim(), theirs.dim()), (
         f"{name}: the shapes are {tuple(ours.shape)} and {tuple(theirs.shape)}")
     difference = (ours - theirs).abs().max().item()

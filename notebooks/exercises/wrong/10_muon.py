@@ -369,3 +369,14 @@ def grouped_step(bank, gradient, buffer, rate, momentum, groups=1):
     for part, ahead in zip(bank.chunk(groups), gradient.chunk(groups), strict=True):
         part.mul_(len(part) ** 0.5 / part.norm())
         part.sub_(rate * optimizers.orthogonalise(ahead.flatten(1)).view_as(part).float())
+
+
+# %% answer="stack" hint="write them with PyTorch's operations"
+def orthogonalise_stack(matrices, rounds=3):
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = matrices.numpy()
+    x = x / np.linalg.norm(x, axis=(1, 2), keepdims=True)
+    for _ in range(rounds):
+        square = x @ x.transpose(0, 2, 1)
+        x = a * x + (b * square + c * square @ square) @ x
+    return x

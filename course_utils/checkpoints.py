@@ -3,7 +3,6 @@
 The file is what `torch.save` writes, then its SHA-256: `torch.load` alone would not notice a flipped bit.
 """
 
-import errno
 import hashlib
 import io
 import re
@@ -17,11 +16,10 @@ from typing import Any
 
 import torch
 
-from course_utils.plumbing.files import PARTIAL, write_atomically
+from course_utils.plumbing.files import DISK_FULL, PARTIAL, write_atomically
 from course_utils.records import Run
 
 KEPT = 2
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DIGEST_BYTES = 32
 
 

@@ -1,6 +1,5 @@
 """What this machine is and how to use it: device, precision, memory format, times."""
 
-import os
 import platform
 import statistics
 import time
@@ -12,7 +11,7 @@ from functools import cache
 import torch
 
 from course_utils.plumbing import processor
-from course_utils.plumbing.distributed import take_own_accelerator
+from course_utils.plumbing.distributed import take_own_accelerator, under_torchrun
 from course_utils.records import Hardware
 
 if not hasattr(torch, "accelerator"):
@@ -65,7 +64,7 @@ def this_machine(device: str | None = None, precision: str | None = None, compil
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError) as error:
         why = str(error).splitlines()[0]
-        if "TORCHELASTIC_RUN_ID" in os.environ:  # on the processor it would wait for the others for ever
+        if under_torchrun():  # on the processor it would wait for the others for ever
             raise ValueError(f"this process has no accelerator of its own ({why}): start fewer") from None
         if device:
             raise ValueError(f"device {device!r} cannot be used here: {why}") from None

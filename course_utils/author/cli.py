@@ -182,12 +182,13 @@ def _reproduce(options: argparse.Namespace) -> int:
     from course_utils.author.plan import first_line
     from course_utils.checkpoints import CheckpointError
     from course_utils.data import DataError
+    from course_utils.plumbing.distributed import under_torchrun
 
     if not options.name and (options.seed, options.seeds, options.epochs) != (None, None, None):
         raise LessonError("--seed, --seeds and --epochs go with the NAME of a recipe")
     if (options.list or options.admit) and (options.budget or options.compile or options.dataset != "cifar10"):
         raise LessonError("--budget, --compile and --dataset go with the NAME of a recipe or --all")
-    if options.budget and "TORCHELASTIC_RUN_ID" in os.environ:
+    if options.budget and under_torchrun():
         raise LessonError("a budget is measured in each process, so that they could disagree: give --epochs instead")
     try:
         return _reproduced(options)
@@ -202,6 +203,7 @@ def _reproduced(options: argparse.Namespace) -> int:
     from course_utils.author.plan import FAILURES, first_line
     from course_utils.data import load
     from course_utils.named_recipes import RECIPES
+    from course_utils.plumbing.distributed import under_torchrun
 
     if options.list:
         return _list_recipes()
@@ -224,7 +226,7 @@ def _reproduced(options: argparse.Namespace) -> int:
             raise
         except FAILURES as error:
             status = _complain(f"seed {seed}: {first_line(error)}" if seeds > 1 else first_line(error), 1)
-            if "TORCHELASTIC_RUN_ID" in os.environ:  # the others wait in this run: end, and torchrun ends them
+            if under_torchrun():  # the others wait in this run: end, and torchrun ends them
                 break
     return status
 

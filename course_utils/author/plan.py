@@ -1,6 +1,5 @@
 """The plan of the recorded runs, `notebooks/results/plan.toml`: trained in its order, and admitted to the results."""
 
-import os
 import sys
 import time
 import tomllib
@@ -15,6 +14,7 @@ from course_utils.author.reproduce import estimated_epoch_seconds, reproduce
 from course_utils.author.runner import about
 from course_utils.checkpoints import CheckpointError
 from course_utils.named_recipes import RECIPES
+from course_utils.plumbing.distributed import under_torchrun
 from course_utils.records import RecordError, Run
 from course_utils.show.ledger import RESULTS
 from course_utils.training import Diverged
@@ -116,7 +116,7 @@ def train_all(
         except FAILURES as error:
             failed += 1
             print(f"course: {run.name} failed: {first_line(error)}", file=sys.stderr, flush=True)
-            if "TORCHELASTIC_RUN_ID" in os.environ:  # the others wait in this run: end, and torchrun ends them
+            if under_torchrun():  # the others wait in this run: end, and torchrun ends them
                 break
     return failed
 

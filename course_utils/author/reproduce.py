@@ -18,6 +18,7 @@ from course_utils.author.runner import about
 from course_utils.batches import SIDE, Batches
 from course_utils.machine import seconds_per_call, this_machine
 from course_utils.named_recipes import RECIPES, Entry
+from course_utils.plumbing.distributed import under_torchrun
 from course_utils.plumbing.files import alone_in
 from course_utils.plumbing.processor import keep_freed_memory
 from course_utils.records import Run
@@ -59,7 +60,7 @@ def reproduce(
     model = entry.build()
     machine = this_machine(precision=recipe.precision, compile=compile)
     whiten(model, dataset.train)
-    first = "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("RANK", "0") == "0"
+    first = not under_torchrun() or os.environ.get("RANK", "0") == "0"
     if first:
         with contextlib.suppress(OSError):  # `fit` says why it can't be made
             folder.mkdir(parents=True, exist_ok=True)

@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from course_utils.plumbing import archive, download
-from course_utils.plumbing.files import PARTIAL, alone_in, write_atomically
+from course_utils.plumbing.files import DISK_FULL, PARTIAL, alone_in, write_atomically
 
 CACHE = "cifar10-hwc.npy"
 OLD_CACHE, PART = "cifar10.npy", f"{download.ARCHIVE}.part"
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 

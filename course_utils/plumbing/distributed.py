@@ -39,9 +39,13 @@ class Processes:
 ALONE = Processes()
 
 
+def under_torchrun() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
 def take_own_accelerator(device: torch.device) -> None:
     """Under `torchrun`, work on this process's own accelerator; to be called before anything is made on one."""
-    if "LOCAL_RANK" in os.environ and device.type not in ("cpu", "mps", "tpu"):
+    if under_torchrun() and device.type not in ("cpu", "mps", "tpu"):
         torch.accelerator.set_device_index(int(os.environ["LOCAL_RANK"]))
 
 
@@ -50,7 +54,7 @@ def processes(device: torch.device) -> Processes:
 
     Raises ValueError where several cannot train together: on MPS, which is a single device, and on a TPU.
     """
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
+    if not under_torchrun():
         return ALONE
     if device.type in ("mps", "tpu"):
         raise ValueError(f"several processes cannot train together on {device.type}: start one, without torchrun")

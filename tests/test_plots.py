@@ -91,13 +91,17 @@ def test_curves_show_the_numbers_of_the_record():
 def test_a_held_out_loss_far_above_the_others_doesnt_flatten_them():
     run = make_run()
     run.curve[0] = replace(run.curve[0], held_out_loss=96.0)
-    assert plots.curves([run]).axes[1].get_ylim()[1] == pytest.approx(1.5 * max(row.loss for row in run.curve))
+    loss = plots.curves([run]).axes[1]
+    assert loss.get_ylim()[1] == pytest.approx(1.5 * max(row.loss for row in run.curve))
+    assert [text.get_text() for text in loss.texts] == ["held-out: up to 96"]
 
 
 @pytest.mark.parametrize("held_out", [True, False])
 def test_the_legend_names_the_sets_that_are_drawn(held_out):
-    named = [entry.get_text() for entry in plots.curves([make_run(held_out=held_out)]).legends[0].get_texts()]
-    assert named == ["held-out"] * held_out + ["train", "vgg"]
+    picture = plots.curves([make_run(held_out=held_out)])
+    named = [entry.get_text() for entry in picture.legends[0].get_texts()]
+    assert named == (["held-out", "train", "vgg"] if held_out else ["vgg"])
+    assert picture.axes[0].get_ylabel() == ("accuracy (%)" if held_out else "training accuracy (%)")
 
 
 def test_names_from_a_record_begin_no_formula():

@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-# Okabe and Ito (2008), in an order that differs in lightness too; markers are for those who see none of it.
+# Okabe and Ito (2008); markers are for those who can't tell two of them apart.
 BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
 COLOURS = (BLUE, VERMILION, GREEN, "#CC79A7", "#E69F00", "#000000")
 MARKERS = "os^Dv*"
@@ -18,7 +18,8 @@ STYLE = {
     "font.size": 11, "figure.facecolor": "white", "axes.facecolor": "white", "savefig.facecolor": "white",
     "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.edgecolor": PALE,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True,
-    "grid.color": "#e2e2e2", "legend.frameon": False, "legend.fontsize": 10, "lines.markersize": 5,
+    "axes.titlesize": 11, "grid.color": "#e2e2e2", "legend.frameon": False, "legend.fontsize": 10,
+    "lines.markersize": 5,
 }
 styled = matplotlib.rc_context(STYLE)  # decorates the functions that draw
 

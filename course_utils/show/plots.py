@@ -103,14 +103,14 @@ def image_grid(
 def overlays(
     images: Any, maps: Any, titles: Sequence[str] = (), *, data_name: str, columns: int = 6, title: str = ""
 ) -> Picture:
-    """Images uint8, as `image_grid` takes them, grey, under maps (N, H, W): a large value is bright and yellow."""
+    """Images uint8, as `image_grid` takes them, grey, under maps (N, H, W): a large value is yellow."""
     grey = _pictures(images).mean(3, keepdims=True) / 255
-    heat = _array(maps)[..., None]
-    heat = heat / np.abs(heat).max((1, 2, 3), keepdims=True).clip(1e-12)
-    tiles = np.clip(grey * (0.35 + 0.3 * heat) + np.array([0.9, 0.75, 0.0]) * heat.clip(0) * 0.6, 0, 1)
+    heat = _array(maps)[..., None].clip(0)
+    heat = heat / heat.max((1, 2, 3), keepdims=True).clip(1e-12)
+    tiles = (0.15 + 0.45 * grey) * (1 - 0.7 * heat) + 0.7 * heat * np.array([1.0, 0.85, 0.0])  # yellow covers grey
     picture = _mosaic(tiles, titles, columns, title, data_name)
     grid = f"{title or 'Maps over images'}, a grid of {len(tiles)}{_listed(titles)}"
-    picture.alt += f"{grid}; bright where the map is large."
+    picture.alt += f"{grid}; yellow where the map is large."
     return picture
 
 
@@ -124,7 +124,7 @@ def mistakes(images: Any, mistakes: Sequence[Mistake], classes: Sequence[str], *
 
 @styled
 def curves(runs: Sequence[Run], labels: Sequence[str] | None = None, title: str = "") -> Picture:
-    """Accuracy and loss against epoch; on held-out images solid, on the batches trained on dashed.
+    """Accuracy and loss against epoch; on held-out images solid, on the batches trained on dashed, or solid if alone.
 
     The axis of the loss ends at 1.5 times the largest one in training: a held-out loss above it would flatten the rest.
     """
@@ -132,26 +132,29 @@ def curves(runs: Sequence[Run], labels: Sequence[str] | None = None, title: str 
     names = {run.data.name for run in runs}
     picture, axes = figure.new(5.4, title, "SYNTHETIC" if "SYNTHETIC" in names else "", rows=2, sharex=True)
     picture.alt += "Two line charts, accuracy and loss against epoch."
-    sets = {"held-out": ("held_out_", "-"), "train": ("", "--")}
+    sets, what = {"held-out": ("held_out_", "-"), "train": ("", "--")}, ""
     if not any(np.isfinite(_column(run, "held_out_loss")).any() for run in runs):
-        del sets["held-out"]
-    handles = [Line2D([], [], color=PALE, ls=dashes, label=name) for name, (_, dashes) in sets.items()]
+        sets, what = {"train": ("", "-")}, "training "
+    handles = [Line2D([], [], color=PALE, ls=dashes, label=name) for name, (_, dashes) in sets.items() if not what]
     for number, (run, label) in enumerate(zip(runs, labels, strict=True)):
         epochs, colour = _column(run, "epoch"), COLOURS[number % len(COLOURS)]
         style = {"color": colour, "marker": MARKERS[number % len(MARKERS)]}
         handles.append(Line2D([], [], label=literal(label), **style))
-        style["markevery"] = max(1, len(epochs) // 10)
+        step = max(1, len(epochs) // 10)
+        style["markevery"] = ((len(epochs) - 1) % step, step)  # so the last epoch is marked
         for name, (prefix, dashes) in sets.items():
-            face = "white" if name == "train" else colour
+            face = "white" if dashes == "--" else colour
             accuracies, losses = _column(run, f"{prefix}accuracy"), _column(run, f"{prefix}loss")
             axes[0, 0].plot(epochs, 100 * accuracies, ls=dashes, mfc=face, **style)
             axes[1, 0].plot(epochs, losses, ls=dashes, mfc=face, **style)
             if np.isfinite(accuracies).any():
                 picture.alt += f" {label}: {accuracies[-1]:.2%} {name} after epoch {len(epochs)}."
-    axes[0, 0].set_ylabel("accuracy (%)")
-    axes[1, 0].set_ylabel("loss (nats per image)")
+    axes[0, 0].set_ylabel(f"{what}accuracy (%)")
+    axes[1, 0].set_ylabel(f"{what}loss (nats)")
     trained = np.array([row.loss for run in runs for row in run.curve if math.isfinite(row.loss)])
     if len(trained) and axes[1, 0].get_ylim()[1] > 1.5 * trained.max():
+        highest = f"held-out: up to {axes[1, 0].dataLim.ymax:.3g}"
+        axes[1, 0].annotate(highest, (0.99, 0.97), xycoords="axes fraction", ha="right", va="top", fontsize=9)
         axes[1, 0].set_ylim(top=1.5 * trained.max())
     _epochs_along(axes[1, 0], max((len(run.curve) for run in runs), default=0))
     _legend_below(picture, handles)
@@ -174,8 +177,9 @@ def learning_rate(run: Run) -> Picture:
 
 
 def _epochs_along(axis: Axes, last: int) -> None:
-    """Mark the horizontal axis with whole epochs, with room for the marker of the last."""
-    axis.set(xlabel="epoch", xlim=(0, last + max(0.5, 0.03 * last)))
+    """Mark the horizontal axis with whole epochs, with room for the markers of the first and the last."""
+    margin = max(0.5, 0.03 * last)
+    axis.set(xlabel="epoch", xlim=(1 - margin, max(1, last) + margin))
     axis.xaxis.get_major_locator().set_params(integer=True)
 
 

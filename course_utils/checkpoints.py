@@ -9,11 +9,13 @@ import re
 import tempfile
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
+import numpy as np
 import torch
 
 from course_utils.plumbing.files import DISK_FULL, PARTIAL, write_atomically
@@ -30,7 +32,7 @@ class CheckpointError(Exception):
 def save_checkpoint(run: Run, state: dict[str, Any], folder: str | Path) -> None:
     """Write the `state` after an epoch, tensors and plain values, and the record; keep the last two checkpoints."""
     folder, buffer = Path(folder), io.BytesIO()
-    torch.save(state | {"run": asdict(run)}, buffer)
+    torch.save(_plain(state | {"run": asdict(run)}), buffer)
     content = buffer.getvalue()
     path = folder / f"checkpoint-{len(run.curve):04d}.pt"
     try:
@@ -40,7 +42,8 @@ def save_checkpoint(run: Run, state: dict[str, Any], folder: str | Path) -> None
         advice = "make room and start again" if error.errno in DISK_FULL else "start again"
         raise CheckpointError(f"{path} cannot be written ({error.strerror}); what was there before is whole: {advice} "
                               "to go on from it") from error
-    _tidy(folder)
+    with suppress(OSError):  # on Windows, of a file that another program has open: the next epoch tries again
+        _tidy(folder)
 
 
 def resume(run: Run, load_state: Callable[[dict[str, Any]], None], folder: str | Path) -> None:
@@ -85,6 +88,15 @@ def resume(run: Run, load_state: Callable[[dict[str, Any]], None], folder: str |
         raise CheckpointError(f"{path} does not fit this run ({_reason(error)}); choose another folder, "
                               f"or empty {folder} to start afresh") from None
     run.curve, run.result, run.seconds, run.started = before.curve, before.result, before.seconds, before.started
+
+
+def _plain(value: Any) -> Any:
+    """`value` with NumPy's numbers as Python's: `torch.load` reads no others without running code."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if type(value) is dict:
+        return {key: _plain(each) for key, each in value.items()}
+    return type(value)(map(_plain, value)) if type(value) in (list, tuple) else value
 
 
 def _by_epoch(folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from course_utils.plumbing import processor
 from course_utils.plumbing.distributed import take_own_accelerator, under_torchrun
 from course_utils.records import Hardware
 
-if not hasattr(torch, "accelerator"):
+if not hasattr(torch.cpu, "get_capabilities"):
     raise ImportError(f"the course needs PyTorch 2.11 or later, and this is {torch.__version__}")
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -133,7 +133,8 @@ class Run:
 
     def save(self, path: str | Path) -> Path:
         """Write the record as JSON, whole or not at all."""
-        return write_atomically(path, f"{json.dumps(asdict(self), indent=1, allow_nan=False)}\n".encode())
+        content = json.dumps(asdict(self), indent=1, allow_nan=False, default=float)  # float: NumPy's numbers
+        return write_atomically(path, f"{content}\n".encode())
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> "Run":

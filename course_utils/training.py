@@ -85,7 +85,7 @@ def fit(
             if on_epoch and is_first:
                 on_epoch(run)
     finally:
-        trainer.wake()  # after an interrupt too: the network is handed back with all that it trains
+        trainer.unfreeze()  # after an interrupt too: the network is handed back with all that it trains
 
     start = time.perf_counter()
     if trainer.average is not None:
@@ -120,6 +120,7 @@ class Trainer:
         self.optimizers = recipe.optimizer.build(model)
         for group in self.groups:
             group["run_steps"] = recipe.epochs * len(batches)
+        self.trainable = [p for p in model.parameters() if p.requires_grad]  # an optimizer may hold frozen ones too
         self.average = copy.deepcopy(model) if recipe.averaging else None
         self.steps = 0
         # float16 gradients underflow unless the loss is scaled up; in the other precisions this does nothing.
@@ -145,15 +146,17 @@ class Trainer:
         self.model.train()
         start, steps = time.perf_counter(), len(self.batches)
         loss_sum, right = torch.zeros((), device=self.machine.device), torch.zeros((), device=self.machine.device)
+        images_seen = 0  # the last batch may be a short one
         for step, (images, labels) in enumerate(self.batches.epoch(number, self.recipe.side_in(number))):
             rate = self.set_rates(number + step / steps)
             loss, correct = self.step(images, labels)
             loss_sum += loss
             right += correct
+            images_seen += len(labels)
             # Reading the loss makes a GPU wait, so there it is read once per epoch.
             if self.machine.device.type == "cpu" or step == steps - 1:
                 check_finite(loss_sum.item(), self.steps, number + 1, rate)
-        loss, accuracy = self.workers.mean(loss_sum / steps), self.workers.mean(right / (steps * len(labels)))
+        loss, accuracy = self.workers.mean(loss_sum / steps), self.workers.mean(right / images_seen)
         return loss.item(), accuracy.item(), rate, time.perf_counter() - start
 
     def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -184,17 +187,19 @@ class Trainer:
         """
         state, compiled = copy.deepcopy(self.state_dict()), set()
         self.model.train()
-        for epoch in range(self.recipe.epochs):
-            for moment in (epoch, epoch + 1 - 1 / len(self.batches)):  # a part may end within an epoch
-                self.set_rates(moment)
-                side, trained = self.recipe.side_in(epoch), sum(p.requires_grad for p in self.model.parameters())
-                if (side, trained) not in compiled:
-                    compiled.add((side, trained))
-                    batch = next(self.batches.epoch(epoch, side))
-                    for _ in range(3):
-                        self.step(*batch)
-        self.wake()
-        self.load_state_dict(state)
+        try:
+            for epoch in range(self.recipe.epochs):
+                for moment in (epoch, epoch + 1 - 1 / len(self.batches)):  # a part may end within an epoch
+                    self.set_rates(moment)
+                    side, trained = self.recipe.side_in(epoch), sum(p.requires_grad for p in self.model.parameters())
+                    if (side, trained) not in compiled:
+                        compiled.add((side, trained))
+                        batch = next(self.batches.epoch(epoch, side))
+                        for _ in range(3):
+                            self.step(*batch)
+        finally:  # an interrupt too
+            self.unfreeze()
+            self.load_state_dict(state)
 
     def set_rates(self, epoch: float) -> float:
         """Set every group's learning rate, and its momentum where the recipe's changes; return the schedule's rate.
@@ -208,23 +213,22 @@ class Trainer:
             if recipe.momentum is not None:
                 group["momentum"] = schedules.value_at(recipe.momentum, epoch)
             if part is not None and epoch >= part * recipe.epochs:
-                self.rest(group)
+                self.freeze(group)
             else:
                 group["lr"] = schedules.value_at(recipe.schedule, epoch / (part or 1)) * group.get("boost", 1.0)
         return schedules.value_at(recipe.schedule, epoch)
 
-    def rest(self, group: dict[str, Any]) -> None:
+    def freeze(self, group: dict[str, Any]) -> None:
         """Train a group no more. A process alone computes no gradient for it; several would wait for one another."""
         group["lr"] = 0.0
         if self.workers.count == 1:
             for parameter in group["params"]:
                 parameter.requires_grad_(False).grad = None
 
-    def wake(self) -> None:
+    def unfreeze(self) -> None:
         """Let parameters whose part of the run is over be trained again."""
-        for group in self.groups:
-            for parameter in group["params"]:
-                parameter.requires_grad_(True)
+        for parameter in self.trainable:
+            parameter.requires_grad_(True)
 
     def state_dict(self) -> dict[str, Any]:
         average = None if self.average is None else self.average.state_dict()
@@ -239,6 +243,10 @@ class Trainer:
         self.steps = state["steps"]
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
+            for parameter, values in optimizer.state.items():
+                for name, value in values.items():  # fused kernels take both to lie alike in memory, and don't look
+                    if torch.is_tensor(value) and value.shape == parameter.shape:
+                        values[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
         self.scaler.load_state_dict(state["scaler"])
 
 

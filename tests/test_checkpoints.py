@@ -13,17 +13,19 @@ from dataclasses import replace
 from pathlib import Path
 from signal import SIGKILL
 
+import numpy as np
 import pytest
 import torch
 from killed import SCENARIOS
 from tiny import CPU, random_dataset, same_curve, same_weights, tiny_net, tiny_recipe
 from torch import nn
 
-from course_utils import checkpoints, records, training
+from course_utils import checkpoints, machine, records, training
 from course_utils.checkpoints import CheckpointError
 from course_utils.machine import Machine
 from course_utils.models.layers import Dropout
 from course_utils.plumbing import files
+from course_utils.schedules import triangle
 from course_utils.training import fit
 
 DATASET = random_dataset()
@@ -100,7 +102,8 @@ def test_a_resumed_run_goes_on_and_a_finished_one_is_only_scored_again(folder):
               on_epoch=lambda run: epochs.append(run.curve[-1].epoch))
     assert epochs == [3]
     again = tiny_net()
-    assert fit(again, tiny_recipe(3), DATASET, machine=CPU, folder=folder).result == run.result
+    scored = fit(again, tiny_recipe(3), DATASET, machine=CPU, folder=folder)
+    assert (scored.result, scored.started) == (run.result, run.started)
     assert same_weights(net, again)
     assert records.Run.load(folder / "run.json").finished
 
@@ -204,6 +207,37 @@ def test_a_run_that_other_hardware_began_goes_on_with_a_warning(folder, monkeypa
     monkeypatch.setattr(training, "hardware", lambda *of: replace(here(*of), processor="Another processor"))
     with pytest.warns(UserWarning, match="made on other hardware .*'Another processor'.* seconds are of both"):
         assert resume(folder).finished
+
+
+def test_a_run_goes_on_where_the_memory_format_is_another_one(folder, monkeypatch):
+    """As from a GPU, channels last, to a device that is not: the momentum lies in memory as the weights do."""
+    expected = tiny_net()
+    fit(expected, tiny_recipe(3), DATASET, machine=CPU)
+    monkeypatch.setattr(machine, "KERNELS", ())
+    net = tiny_net()
+    fit(net, tiny_recipe(3), DATASET, machine=CPU, folder=folder)
+    for ours, theirs in zip(net.parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_numbers_of_numpy_in_a_recipe_are_kept_as_plain_ones(tmp_path):
+    recipe = tiny_recipe(2, schedule=triangle(np.float64(0.05), 1, 2), weight_decay=np.float32(5e-4))
+    run = fit(tiny_net(), recipe, DATASET, machine=CPU, folder=tmp_path)
+    again = fit(tiny_net(), recipe, DATASET, machine=CPU, folder=tmp_path)
+    assert again.result == run.result
+    assert records.Run.load(tmp_path / "run.json").recipe["weight_decay"] == pytest.approx(5e-4)
+
+
+def test_an_old_checkpoint_that_cannot_be_deleted_does_not_end_the_training(folder, monkeypatch):
+    def refuse(path, missing_ok=False):
+        raise PermissionError(13, "open in another program", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoints, "_tidy", lambda folder: None)  # at the start, before any file is open elsewhere
+        run = resume(folder, recipe=tiny_recipe(3))
+    assert len(run.curve) == 3
+    monkeypatch.setattr(Path, "unlink", refuse)
+    checkpoints.save_checkpoint(run, {"model": {}}, folder)
 
 
 def test_files_of_a_reader_s_own_are_left_alone(folder):

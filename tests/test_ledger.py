@@ -176,3 +176,10 @@ def test_a_compiled_run_is_another_machine_for_its_seconds():
     plain, graphs = by_machine([eager, compiled, eager])
     assert graphs == f"{plain}, compiled"
     assert by_machine([eager, compiled, eager]) == {plain: [eager, eager], graphs: [compiled]}
+
+
+def test_two_processes_are_another_machine_for_their_seconds():
+    alone = make_run()
+    both = replace(alone, hardware=replace(alone.hardware, processes=2))
+    one, two = by_machine([alone, both])
+    assert two == f"2 x {one}"

@@ -254,6 +254,26 @@ def test_an_interrupted_network_is_handed_back_awake():
     assert [parameter.requires_grad for parameter in net.parameters()] == before
 
 
+def test_an_interrupt_while_warming_up_hands_the_network_back_as_it_was(monkeypatch):
+    net, recipe = SpeedNet(8), replace(RECIPES["speedrun"].recipe, batch_size=20, held_out=0)
+    weights, trained = copy.deepcopy(net.state_dict()), [parameter.requires_grad for parameter in net.parameters()]
+    trainer = Trainer(net, recipe, Batches(random_dataset(40, 10).train, 20, CPU, recipe.augmentation))
+    steps, step = [], trainer.step
+
+    def interrupted(images, labels):
+        steps.append(net.whiten.bias.requires_grad)
+        if len(steps) == 5:  # the second kind of step, in which the whitening layer's bias rests
+            raise KeyboardInterrupt
+        return step(images, labels)
+
+    monkeypatch.setattr(trainer, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.warm_up()
+    assert not steps[-1]
+    assert all(torch.equal(value, weights[name]) for name, value in net.state_dict().items())
+    assert [parameter.requires_grad for parameter in net.parameters()] == trained
+
+
 @pytest.mark.parametrize("settings", [{"sparing_part": 0}, {"sparing_part": 1.1}, {"muon_decay": -0.1}])
 def test_a_sparing_muon_of_no_or_too_many_steps_or_a_negative_decay_is_refused(settings):
     with pytest.raises(ValueError, match=r"expected a sparing_part in \(0, 1\] and a muon_decay from 0"):

@@ -18,7 +18,9 @@ from course_utils.batches import Augmentation, Batches
 from course_utils.data import Split
 from course_utils.evaluation import Evaluation, evaluate
 from course_utils.machine import Machine, this_machine
+from course_utils.models.layers import Dropout
 from course_utils.optimizers import SGD
+from course_utils.plumbing.distributed import Processes
 from course_utils.schedules import step_drops, triangle, value_at
 from course_utils.training import Diverged, Trainer, fit
 
@@ -266,7 +268,7 @@ def test_a_record_holds_the_recipe_the_scores_and_the_clearest_mistakes():
     assert run.finished
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_precision_and_memory_format_are_the_machines(precision):
     seen = []
 
@@ -316,6 +318,70 @@ def test_a_compiled_run_is_the_run(tmp_path, monkeypatch):
     assert all(p.requires_grad == q.requires_grad for p, q in zip(net.parameters(), resumed.parameters(), strict=True))
     assert (run.hardware.compile, again.hardware.compile) == (None, "default")
     assert modes == ["default"] * 2
+
+
+def test_the_average_is_what_is_scored_and_handed_back():
+    recipe, net, twin = tiny_recipe(2, averaging=0.9), tiny_net(), tiny_net()
+    run = fit(net, recipe, DATASET, machine=CPU)
+    train, _, test = training.prepare(recipe, DATASET, CPU, test=True)
+    trainer = Trainer(twin, recipe, train)
+    for epoch in range(2):
+        trainer.epoch(epoch)
+    assert same_weights(net, trainer.scored) and not same_weights(net, twin)
+    assert run.result.loss == evaluate(trainer.scored, test).loss
+
+
+def test_every_process_drops_out_by_draws_of_its_own():
+    losses = []
+    for rank in (0, 0, 1):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Flatten(), Dropout(0.5), nn.Linear(3 * 32 * 32, 10))
+        trainer = Trainer(net, tiny_recipe(), Batches(DATASET.train, 40, CPU), Processes(1, rank))
+        losses.append(trainer.epoch(0)[0])
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_the_record_says_how_many_images_the_caller_held_out():
+    run = fit(tiny_net(), tiny_recipe(1, held_out=7), data.hold_out(DATASET, 40), machine=CPU)
+    assert run.recipe["held_out"] == run.data.held_out == 40
+
+
+def test_the_accuracy_of_an_epoch_counts_a_short_batch_as_it_is():
+    class Oracle(nn.Module):
+        """Right on every image: its class is what the brightness of the first pixel says."""
+
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(()))
+
+        def forward(self, x):
+            return self.scale * F.one_hot(x[:, 0, 0, 0].round().long(), 10).float()
+
+    labels = np.arange(41) % 10
+    split = Split(np.zeros((41, 32, 32, 3), np.uint8), labels)
+    batches = Batches(split, 40, CPU)
+    whole = [(torch.from_numpy(part).float().view(-1, 1, 1, 1).expand(-1, 3, 32, 32), torch.from_numpy(part))
+             for part in (labels[:40], labels[40:])]
+    batches.epoch = lambda number, side=32: iter(whole)
+    assert Trainer(Oracle(), tiny_recipe(), batches).epoch(0)[1] == 1.0
+
+
+@dataclass(frozen=True)
+class HoldsAll:
+    """A reader's own optimizer that is given frozen parameters too."""
+
+    def build(self, model: nn.Module) -> list[torch.optim.Optimizer]:
+        return [torch.optim.SGD(model.parameters(), 0.0)]
+
+
+def test_frozen_weights_stay_frozen_whatever_the_optimizer_holds():
+    net = tiny_net()
+    net[0].weight.requires_grad_(False)
+    trainer = Trainer(net, tiny_recipe(optimizer=HoldsAll()), Batches(DATASET.train, 40, CPU))
+    trainer.warm_up()
+    before = net[0].weight.clone()
+    trainer.epoch(0)
+    assert not net[0].weight.requires_grad and torch.equal(net[0].weight, before)
 
 
 def test_warming_up_puts_everything_back():

@@ -305,6 +305,8 @@ def _links(options: argparse.Namespace) -> int:
 def _whole(text: str, least: int = 0) -> int:
     if not text.isdecimal() or int(text) < least:
         raise argparse.ArgumentTypeError(f"expected a whole number from {least}, not {text!r}")
+    if int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"expected a whole number below 2**32, not {text}")
     return int(text)
 
 

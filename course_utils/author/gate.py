@@ -327,7 +327,7 @@ def main() -> int:
     parser.add_argument("notebooks", nargs="*", type=Path)
     options = parser.parse_args()
     problems = []
-    for path in options.notebooks or sorted(lessons.NOTEBOOKS.glob("*.ipynb")):
+    for path in options.notebooks or [lesson.path for lesson in lessons.load(lessons.NOTEBOOKS)]:
         if not path.is_file():
             parser.error(f"there is no notebook {path}")
         try:

@@ -74,7 +74,7 @@ def reproduce(
 
 
 def whiten(model: nn.Module, train: data.Split) -> None:
-    """Set a network's whitening layer, if it has one, from the first images of `train`."""
+    """Set a network's whitening layer, if it has one, from as many balanced images of `train` as its source took."""
     if hasattr(model, "whiten"):
         images = model.whitened_images
         batches = Batches(train.first(images), images, this_machine(precision="float32"))

@@ -10,7 +10,7 @@ class Dropout(nn.Module):
 
     On a processor `nn.Dropout` draws a number per activation on a single core, which can take longer than the
     convolution before it (lesson 3 measures both). Here one 64-bit draw decides for eight activations, a byte each, so
-    `p` is rounded to 1/256. Accelerators draw in parallel, by torch's own.
+    `p` is rounded to a multiple of 1/256. Accelerators draw in parallel, by torch's own.
     """
 
     def __init__(self, p: float) -> None:

@@ -3,9 +3,17 @@
 import errno
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    import msvcrt
+
+    fcntl = None
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PARTIAL = ".partial-"  # how the name of a file begins while it is being written
@@ -34,23 +42,30 @@ def write_atomically(path: str | Path, *parts: bytes | memoryview) -> Path:
 def alone_in(folder: str | Path, taken: Callable[[], None]) -> Iterator[None]:
     """Let one process at a time work in `folder`; where another one does, call `taken`, which may raise, and wait.
 
-    Where the system has no such lock, as Windows and some network file systems, it goes on without it.
+    Windows locks no folder, so there it is the file `.lock` in it. Where nothing can be locked, as on some network file
+    systems, it goes on without it.
     """
+    handle = None
     try:
-        import fcntl
-
-        handle = os.open(folder, os.O_RDONLY)
-    except (ImportError, OSError):
-        yield
-        return
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        with suppress(OSError):
+            handle = os.open(folder, os.O_RDONLY) if fcntl else os.open(Path(folder) / ".lock", os.O_RDWR | os.O_CREAT)
+        if handle is not None and _is_taken(handle):
             taken()
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        except OSError:
-            pass
+            while _is_taken(handle):
+                time.sleep(0.2)
         yield
     finally:
-        os.close(handle)
+        if handle is not None:
+            os.close(handle)
+
+
+def _is_taken(handle: int) -> bool:
+    """Lock an open file for this process, if no other one has; the system ends that with the process."""
+    try:
+        if fcntl:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+    except OSError as error:
+        return error.errno in (errno.EACCES, errno.EAGAIN)
+    return False

@@ -17,7 +17,8 @@ LIBRARIES = "torch", "numpy", "scipy"
 def array(value) -> np.ndarray:
     """Numbers as a NumPy array, whether they come as one, as a tensor or as a list of either."""
     if isinstance(value, torch.Tensor):
-        return value.detach().cpu().numpy()
+        value = value.detach().cpu()
+        return (value.float() if value.dtype == torch.bfloat16 else value).numpy()  # NumPy has no bfloat16
     if isinstance(value, list | tuple) and any(isinstance(each, torch.Tensor) for each in value):
         value = [array(each) for each in value]
     try:
@@ -49,7 +50,8 @@ def number(value) -> float:
 def module(value) -> torch.nn.Module:
     """A network or layer, whose call is watched as well."""
     assert isinstance(value, torch.nn.Module), f"a network or layer was expected, not {type(value).__name__}"
-    value.forward = answer(value.forward)
+    kind = type(value)  # a class of its own: a copy of the network must compute with the copy's weights
+    value.__class__ = type(kind.__name__, (kind,), {"forward": answer(kind.forward)})
     return value
 
 

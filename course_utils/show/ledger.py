@@ -40,6 +40,7 @@ def by_machine(runs: Iterable[Run]) -> dict[str, list[Run]]:
     for run in runs:
         hardware = run.hardware
         where = hardware.gpu or f"{hardware.processor}, {hardware.threads} threads"
+        where = f"{hardware.processes} x {where}" if hardware.processes > 1 else where
         compiled = ", compiled" if hardware.compile else ""
         groups.setdefault(f"{where}, {hardware.precision}{compiled}", []).append(run)
     return groups
